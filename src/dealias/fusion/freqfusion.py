@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FreqFusion: frequency-aware feature fusion (TPAMI 2024, arXiv:2408.12879).
+
+Three parts (figure 3 of the paper): an adaptive low-pass filter that upsamples ``lr`` (ALPF), an adaptive high-pass
+filter that adds detail to ``hr`` (AHPF), and an offset generator that resamples ``lr`` towards similar pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..ops import kernel_normalize, reassemble
+from .base import Fusion
+from .init import init_kernel_encoder, init_xavier
+from .similarity_sampler import SimilaritySampler
+
+
+class FreqFusion(Fusion):
+    """Frequency-aware fusion of two neighbouring pyramid levels; the defaults are the paper's FPN configuration.
+
+    Both maps are compressed to guides h and l by 1x1 convolutions. Two encoders, L for low-pass and H for high-pass
+    kernels, see both guides; N is the softmax over a kernel's taps, under a Hamming window; ``up(x, m)`` reassembles x
+    with kernels m at twice the size, ``low(x, m)`` at the same::
+
+        m0 = H(h);  h <- 2h - low(h, N(m0))
+        a = L(h);   m_low = a + up(L(l), N(a))
+        m_high = m0 + up(H(l), N(m_low))
+        lr_up = sampler(h, l, up(lr, N(m_low)));  hr' = 2 hr - low(hr, N(m_high))
+
+    See :class:`~dealias.fusion.Fusion` for shapes and sizes. Zero border in filters and convolutions, border pixels
+    repeat in the sampler.
+
+    Args:
+        hr_channels: channels of ``hr``, divisible by ``up_group``.
+        lr_channels: channels of ``lr``, divisible by ``up_group`` and ``feature_resample_group``.
+        compressed_channels: channels of the guides.
+        lowpass_kernel: side of the low-pass kernels, odd.
+        highpass_kernel: side of the high-pass kernels, odd.
+        up_group: channel groups with kernels of their own.
+        encoder_kernel: side of the encoders' and the sampler's convolutions, odd.
+        encoder_dilation: dilation of the encoders' convolutions.
+        semi_conv: each encoder sees the two guides apart, as above. ``False``: the resized ``l`` is added to ``h``
+            first; ``lr`` is resized and filtered at full size, and, without the sampler, any ratio of sizes works.
+        comp_feat_upsample: bring L(l) and H(l) to the fine grid with predicted kernels, as above. ``False``: by
+            nearest, and ``h`` stays as it is.
+        upsample_mode: how ``semi_conv=False`` resizes ``lr``, ``"nearest"`` or ``"bilinear"``; ``l`` by nearest, as
+            published.
+        use_high_pass: ``False``: no H; ``h`` and ``hr`` stay as they are.
+        hr_residual: ``False``: ``hr'`` is the high-pass part alone, ``hr - low(hr, N(m_high))``.
+        hamming_window: window the kernels.
+        feature_resample: use the sampler.
+        feature_resample_group: channel groups of the sampler.
+        feature_resample_norm: GroupNorm on the sampler's guides.
+        direction_feat: what the sampler's direction sees, ``"sim_concat"`` or ``"sim"`` (SegNeXt); see
+            :class:`~dealias.fusion.similarity_sampler.SimilaritySampler`.
+
+    Raises:
+        ValueError: even kernels, groups that do not divide the channels, unknown modes.
+    """
+
+    sampler_class: type[SimilaritySampler] = SimilaritySampler
+    sampler: nn.Module | None
+    highpass_encoder: nn.Module | None
+    lowpass_window: Tensor | None
+    highpass_window: Tensor | None
+
+    def __init__(
+        self,
+        hr_channels: int,
+        lr_channels: int,
+        compressed_channels: int = 64,
+        lowpass_kernel: int = 5,
+        highpass_kernel: int = 3,
+        up_group: int = 1,
+        encoder_kernel: int = 3,
+        encoder_dilation: int = 1,
+        semi_conv: bool = True,
+        comp_feat_upsample: bool = True,
+        upsample_mode: str = "nearest",
+        use_high_pass: bool = True,
+        hr_residual: bool = True,
+        hamming_window: bool = True,
+        feature_resample: bool = True,
+        feature_resample_group: int = 4,
+        feature_resample_norm: bool = True,
+        direction_feat: str = "sim_concat",
+    ) -> None:
+        super().__init__(hr_channels, lr_channels)
+        if not all(kernel % 2 for kernel in (lowpass_kernel, highpass_kernel, encoder_kernel)):
+            sides = f"{lowpass_kernel=}, {highpass_kernel=}, {encoder_kernel=}"
+            raise ValueError(f"FreqFusion: kernels must be odd, got {sides}")
+        sampler_groups = feature_resample_group if feature_resample else 1
+        if hr_channels % up_group or lr_channels % up_group or lr_channels % sampler_groups:
+            raise ValueError(
+                f"FreqFusion: groups must divide the channels, got {up_group=} for {hr_channels=} and {lr_channels=}, "
+                f"{feature_resample_group=} for {lr_channels=}"
+            )
+        if upsample_mode not in ("nearest", "bilinear"):
+            raise ValueError(f"FreqFusion: upsample_mode must be 'nearest' or 'bilinear', got {upsample_mode!r}")
+        self.factor = 2 if semi_conv or feature_resample else None
+        self.lowpass_kernel, self.highpass_kernel, self.up_group = lowpass_kernel, highpass_kernel, up_group
+        self.semi_conv, self.comp_feat_upsample, self.upsample_mode = semi_conv, comp_feat_upsample, upsample_mode
+        self.hr_residual = hr_residual
+
+        def encoder(kernel_size: int) -> nn.Conv2d:
+            padding = encoder_dilation * (encoder_kernel // 2)
+            taps = kernel_size**2 * up_group
+            return nn.Conv2d(compressed_channels, taps, encoder_kernel, padding=padding, dilation=encoder_dilation)
+
+        self.compress_hr = nn.Conv2d(hr_channels, compressed_channels, 1)
+        self.compress_lr = nn.Conv2d(lr_channels, compressed_channels, 1)
+        self.lowpass_encoder = encoder(lowpass_kernel)
+        sampler = None
+        if feature_resample:
+            sampler = self.sampler_class(
+                compressed_channels,
+                groups=feature_resample_group,
+                kernel_size=encoder_kernel,
+                norm=feature_resample_norm,
+                direction_feat=direction_feat,
+            )
+        self.register_module("sampler", sampler)
+        self.register_module("highpass_encoder", encoder(highpass_kernel) if use_high_pass else None)
+        for name, side in (("lowpass_window", lowpass_kernel), ("highpass_window", highpass_kernel)):
+            self.register_buffer(name, hamming_2d(side) if hamming_window else None, persistent=False)
+        init_xavier(self)
+        init_kernel_encoder(self.lowpass_encoder)
+        if self.highpass_encoder is not None:
+            init_kernel_encoder(self.highpass_encoder)
+
+    def fuse(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """Fuse hr [B, hr_channels, H, W] and lr [B, lr_channels, h, w] into hr' and lr_up, both H x W."""
+        return self.fuse_with_kernels(hr, lr)[1:]
+
+    def fuse_with_kernels(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`fuse`, with the low-pass kernels [B, k*k*up_group, H, W] in front."""
+        fine, coarse = self.compress_hr(hr), self.compress_lr(lr)
+        lowpass, highpass, fine = self._predict_kernels(fine, coarse)
+        if self.semi_conv:
+            lr_up = reassemble(lr, lowpass, self.up_group, 2)
+        else:
+            lr_up = reassemble(self._resize(lr, hr), lowpass, self.up_group)
+        if highpass is not None:
+            detail = hr - reassemble(hr, highpass, self.up_group)
+            hr = hr + detail if self.hr_residual else detail
+        if self.sampler is not None:
+            lr_up = self.sampler(fine, coarse, lr_up)
+        return lowpass, hr, lr_up
+
+    def _predict_kernels(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Low-pass kernels, high-pass kernels if any, and the fine guide as it is afterwards."""
+        if not self.semi_conv:
+            mixed = fine + _nearest(coarse, fine)
+            return self._lowpass(self.lowpass_encoder(mixed)), self._highpass(self._encode_highpass(mixed)), fine
+        high, high_coarse = self._encode_highpass(fine), self._encode_highpass(coarse)
+        if not self.comp_feat_upsample:
+            low = self.lowpass_encoder(fine) + _nearest(self.lowpass_encoder(coarse), fine)
+            if high is not None and high_coarse is not None:
+                high = high + _nearest(high_coarse, fine)
+            return self._lowpass(low), self._highpass(high), fine
+        initial_highpass = self._highpass(high)
+        if initial_highpass is not None:
+            fine = 2 * fine - reassemble(fine, initial_highpass, self.up_group)
+        low = self.lowpass_encoder(fine)
+        low = low + reassemble(self.lowpass_encoder(coarse), self._lowpass(low), self.up_group, 2)
+        lowpass = self._lowpass(low)
+        if high is not None and high_coarse is not None:
+            high = high + reassemble(high_coarse, lowpass, self.up_group, 2)
+        return lowpass, self._highpass(high), fine
+
+    def _encode_highpass(self, guide: Tensor) -> Tensor | None:
+        return None if self.highpass_encoder is None else self.highpass_encoder(guide)
+
+    def _lowpass(self, logits: Tensor) -> Tensor:
+        return kernel_normalize(logits, self.lowpass_kernel, self.lowpass_window)
+
+    def _highpass(self, logits: Tensor | None) -> Tensor | None:
+        return None if logits is None else kernel_normalize(logits, self.highpass_kernel, self.highpass_window)
+
+    def _resize(self, x: Tensor, like: Tensor) -> Tensor:
+        corners = None if self.upsample_mode == "nearest" else False
+        return F.interpolate(x, size=like.shape[-2:], mode=self.upsample_mode, align_corners=corners)
+
+
+def hamming_2d(side: int) -> Tensor:
+    """The separable Hamming window, [side, side], 1 in the middle."""
+    along = torch.hamming_window(side, periodic=False, dtype=torch.float64)
+    return torch.outer(along, along).float()
+
+
+def _nearest(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, size=like.shape[-2:], mode="nearest")

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators on tensors: a plain reference each, and a registered form for compile, export, autocast and autograd."""
+
+from .kernel_normalize import kernel_normalize
+from .local_similarity import local_similarity
+from .point_sample import point_sample
+from .reassemble import reassemble
+
+__all__ = ["kernel_normalize", "local_similarity", "point_sample", "reassemble"]
