@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores of semantic segmentation over all pixels and over the hard ones near edges (arXiv:2403.09065)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from dealias.metrics.edges import PREDICTED_BAND, TARGET_BAND, boundary_regions, check_edges, check_width
+from dealias.metrics.labels import checked_labels
+
+REGIONS = 4
+BOTH_BANDS = PREDICTED_BAND | TARGET_BAND
+
+
+def joint_histogram(
+    preds: Tensor,
+    target: Tensor,
+    num_classes: int,
+    ignore_index: int = 255,
+    edges: str = "exact",
+    width: int = 15,
+) -> Tensor:
+    """Pixel counts by region, ground-truth class and predicted class: all that :func:`segmentation_scores` needs.
+
+    Histograms of several batches add up. Regions are those of :func:`dealias.metrics.boundary_regions`, found in each
+    image alone.
+
+    Args:
+        preds: ids, (B, H, W), any integer type, or logits, (B, C, H, W).
+        target: ids, (B, H, W), any integer type.
+        num_classes: number of classes C.
+        ignore_index: the id in ``target`` of pixels that are not counted; its outline is an edge.
+        edges: ``"exact"`` or ``"released"``, see :func:`dealias.metrics.label_edges`.
+        width: width in pixels of the band around an edge, odd.
+
+    Returns:
+        (4, C, C), int64: [region, ground truth, prediction].
+
+    Raises:
+        ValueError: shapes, types, ids or options are not those above.
+
+    >>> preds, target = torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 0, 0, 1]]])
+    >>> joint_histogram(preds, target, num_classes=2, width=1).sum(0)
+    tensor([[2, 1],
+            [0, 1]])
+    """
+    check_edges(edges)
+    check_width(width)
+    preds, target = checked_labels(preds, target, num_classes, ignore_index)
+    return region_histogram(preds, target, boundary_regions(preds, target, edges, width), num_classes, ignore_index)
+
+
+def region_histogram(
+    preds: Tensor, target: Tensor, regions: Tensor, num_classes: int, ignore_index: int = 255
+) -> Tensor:
+    """The histogram of :func:`joint_histogram` for regions that are given; the ids are not checked.
+
+    Args:
+        preds: ids in [0, C), any shape and integer type.
+        target: ids in [0, C) or ``ignore_index``, same shape.
+        regions: codes 0 to 3, same shape, uint8.
+        num_classes: number of classes C.
+        ignore_index: the id in ``target`` of pixels that are not counted.
+
+    Returns:
+        (4, C, C), int64: [region, ground truth, prediction].
+    """
+    rows = num_classes + 1
+    bins = REGIONS * rows * num_classes
+    # The narrowest type that holds every bin, because the time goes into memory traffic.
+    dtype = next(dtype for dtype in (torch.int16, torch.int32, torch.int64) if bins <= torch.iinfo(dtype).max)
+    # Ignored pixels get a row of their own, dropped afterwards: cheaper than selecting the others.
+    expected = target.to(dtype).masked_fill(target == ignore_index, num_classes)
+    index = torch.add(expected, regions.to(dtype), alpha=rows).mul_(num_classes).add_(preds)
+    counts = torch.bincount(index.flatten(), minlength=bins)
+    return counts.view(REGIONS, rows, num_classes)[:, :num_classes]
+
+
+def class_iou(confusion: Tensor) -> Tensor:
+    """Intersection over union, (C,) float64, of counts (C, C) [ground truth, prediction]; nan for an absent class."""
+    intersection = confusion.diagonal()
+    return intersection.double() / (confusion.sum(0) + confusion.sum(1) - intersection)
+
+
+def class_accuracy(confusion: Tensor) -> Tensor:
+    """Share of a class's pixels predicted as it, (C,) float64, of counts (C, C); nan without ground truth."""
+    return confusion.diagonal().double() / confusion.sum(1)
+
+
+def segmentation_scores(histogram: Tensor) -> dict[str, Tensor]:
+    """Scores of a joint histogram: of the whole image, and of the bands P and G around predicted and true edges.
+
+    Means leave out absent classes: those without any pixel for IoU, those without ground truth for accuracy, each
+    in the region of the score. A score without any class left is nan.
+
+    Args:
+        histogram: (4, C, C) of :func:`joint_histogram`, summed over the data set.
+
+    Returns:
+        Fractions in [0, 1], float64, without dimensions unless said otherwise:
+
+        - ``aAcc`` share of right pixels, ``mAcc`` mean class accuracy, ``mIoU`` mean class IoU, over all pixels;
+        - ``BIoU``, ``BAcc`` mean class IoU and accuracy over P or G;
+        - ``FErr``, ``MErr``, ``DErr`` one minus the mean class accuracy over P, over G, over both: false, missed
+          and displaced edges;
+        - ``IoU``, ``Acc`` of each class over all pixels, (C,), nan for an absent class.
+
+    >>> preds, target = torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 0, 0, 1]]])
+    >>> scores = segmentation_scores(joint_histogram(preds, target, num_classes=2, width=1))
+    >>> {name: scores[name].item() for name in ("aAcc", "BAcc", "DErr")}
+    {'aAcc': 0.75, 'BAcc': 0.75, 'DErr': 1.0}
+    """
+    everywhere = histogram.sum(0)
+    either_band = everywhere - histogram[0]
+    both_bands = histogram[BOTH_BANDS]
+    predicted_band = histogram[PREDICTED_BAND] + both_bands
+    target_band = histogram[TARGET_BAND] + both_bands
+    iou, accuracy = class_iou(everywhere), class_accuracy(everywhere)
+    return {
+        "aAcc": everywhere.diagonal().sum().double() / everywhere.sum(),
+        "mAcc": accuracy.nanmean(),
+        "mIoU": iou.nanmean(),
+        "BIoU": class_iou(either_band).nanmean(),
+        "BAcc": class_accuracy(either_band).nanmean(),
+        "FErr": 1 - class_accuracy(predicted_band).nanmean(),
+        "MErr": 1 - class_accuracy(target_band).nanmean(),
+        "DErr": 1 - class_accuracy(both_bands).nanmean(),
+        "IoU": iou,
+        "Acc": accuracy,
+    }
+
+
+class SegmentationMetrics(Metric):
+    """Streaming scores of semantic segmentation, overall and near edges (arXiv:2403.09065).
+
+    The state is one histogram of the whole data set, whatever the number of images; processes add theirs up. The scores
+    are those of :func:`segmentation_scores` and independent of how the images are split into batches.
+
+    Args:
+        num_classes: number of classes C.
+        ignore_index: the id in the ground truth of pixels that are not counted.
+        edges: ``"exact"``, or ``"released"`` to compare with published tables, see :func:`dealias.metrics.label_edges`.
+        width: width in pixels of the band around an edge, odd; 15 in the published tables, whatever the image's size.
+        **kwargs: those of :class:`torchmetrics.Metric`.
+
+    Raises:
+        ValueError: ``num_classes`` or ``width`` is out of range, or ``edges`` is unknown.
+
+    >>> metrics = SegmentationMetrics(num_classes=2)
+    >>> metrics.update(torch.tensor([[[0, 1, 1]]]), torch.tensor([[[0, 0, 1]]]))
+    >>> metrics.compute()["mIoU"]
+    tensor(0.5000, dtype=torch.float64)
+    """
+
+    is_differentiable = False
+    higher_is_better = None
+    full_state_update = False
+
+    histogram: Tensor
+
+    def __init__(
+        self, num_classes: int, ignore_index: int = 255, edges: str = "exact", width: int = 15, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be positive, found {num_classes}")
+        check_edges(edges)
+        check_width(width)
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.edges = edges
+        self.width = width
+        empty = torch.zeros(REGIONS, num_classes, num_classes, dtype=torch.int64)
+        self.add_state("histogram", empty, dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Counts a batch; see :func:`joint_histogram` for the shapes and errors."""
+        self.histogram += joint_histogram(preds, target, self.num_classes, self.ignore_index, self.edges, self.width)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The scores so far, see :func:`segmentation_scores`."""
+        return segmentation_scores(self.histogram)
