@@ -23,8 +23,10 @@ def maps(hr_channels=16, lr_channels=8, size=(12, 14)):
 def test_published_parameter_counts():
     assert count(create_fusion("freqfusion", 256, 256, compressed_channels=64)) * 3 == 314_070
     assert count(create_fusion("carafe", 256, 256)) * 3 == 222_444
+    assert count(create_fusion("freqfusion", 256, 256)) == 104_690
+    assert create_fusion("freqfusion", 64, 64).compress_hr.out_channels == 16
     assert count(FreqFusion(256, 256, feature_resample=False)) == 52_514
-    assert count(FreqFusion(128, 128, feature_resample=False)) == 36_130
+    assert count(FreqFusion(128, 128, compressed_channels=64, feature_resample=False)) == 36_130
 
 
 OPTIONS = {

@@ -35,7 +35,8 @@ class FreqFusion(Fusion):
     Args:
         hr_channels: channels of ``hr``, divisible by ``up_group``.
         lr_channels: channels of ``lr``, divisible by ``up_group`` and ``feature_resample_group``.
-        compressed_channels: channels of the guides.
+        compressed_channels: channels of the guides; by default an eighth of both maps' channels, as in the published
+            pyramids, in whole eights and at least 16.
         lowpass_kernel: side of the low-pass kernels, odd.
         highpass_kernel: side of the high-pass kernels, odd.
         up_group: channel groups with kernels of their own.
@@ -70,7 +71,7 @@ class FreqFusion(Fusion):
         self,
         hr_channels: int,
         lr_channels: int,
-        compressed_channels: int = 64,
+        compressed_channels: int | None = None,
         lowpass_kernel: int = 5,
         highpass_kernel: int = 3,
         up_group: int = 1,
@@ -99,6 +100,7 @@ class FreqFusion(Fusion):
             )
         if upsample_mode not in ("nearest", "bilinear"):
             raise ValueError(f"FreqFusion: upsample_mode must be 'nearest' or 'bilinear', got {upsample_mode!r}")
+        guide = compressed_channels or max(16, round((hr_channels + lr_channels) / 64) * 8)
         self.factor = 2 if semi_conv or feature_resample else None
         self.lowpass_kernel, self.highpass_kernel, self.up_group = lowpass_kernel, highpass_kernel, up_group
         self.semi_conv, self.comp_feat_upsample, self.upsample_mode = semi_conv, comp_feat_upsample, upsample_mode
@@ -107,15 +109,15 @@ class FreqFusion(Fusion):
         def encoder(kernel_size: int) -> nn.Conv2d:
             padding = encoder_dilation * (encoder_kernel // 2)
             taps = kernel_size**2 * up_group
-            return nn.Conv2d(compressed_channels, taps, encoder_kernel, padding=padding, dilation=encoder_dilation)
+            return nn.Conv2d(guide, taps, encoder_kernel, padding=padding, dilation=encoder_dilation)
 
-        self.compress_hr = nn.Conv2d(hr_channels, compressed_channels, 1)
-        self.compress_lr = nn.Conv2d(lr_channels, compressed_channels, 1)
+        self.compress_hr = nn.Conv2d(hr_channels, guide, 1)
+        self.compress_lr = nn.Conv2d(lr_channels, guide, 1)
         self.lowpass_encoder = encoder(lowpass_kernel)
         sampler = None
         if feature_resample:
             sampler = self.sampler_class(
-                compressed_channels,
+                guide,
                 groups=feature_resample_group,
                 kernel_size=encoder_kernel,
                 norm=feature_resample_norm,

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CamVid road scenes (Brostow, Fauqueur, Cipolla 2009), the version with 11 classes and 480x360 pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .folders import SegmentationFolders
+
+_CLASSES = {
+    "sky": (128, 128, 128),
+    "building": (128, 0, 0),
+    "pole": (192, 192, 128),
+    "road": (128, 64, 128),
+    "pavement": (60, 40, 222),
+    "tree": (128, 128, 0),
+    "sign": (192, 128, 128),
+    "fence": (64, 64, 128),
+    "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
+}
+_VOID = 11
+_SPLITS = ("train", "val", "test")
+
+
+class CamVid(SegmentationFolders):
+    """CamVid with 11 classes; void (id 11 in the files) is ignored.
+
+    Args:
+        root: folder with ``images/{train,val,test}`` and ``labels/{train,val,test}``, one-channel label maps.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+
+    Raises:
+        ValueError: unknown split, or as :class:`SegmentationFolders`.
+    """
+
+    def __init__(self, root: str | Path, split: str = "train") -> None:
+        if split not in _SPLITS:
+            raise ValueError(f"unknown CamVid split {split!r}; known: {', '.join(_SPLITS)}")
+        super().__init__(
+            Path(root) / "images" / split,
+            Path(root) / "labels" / split,
+            classes=tuple(_CLASSES),
+            palette=tuple(_CLASSES.values()),
+            ignore_labels=(_VOID,),
+        )
