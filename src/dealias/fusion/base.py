@@ -6,6 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from .sizes import crop_to, extend_to
@@ -74,14 +75,15 @@ class Fusion(nn.Module, ABC):
                 f"{name}: hr and lr must have {self.hr_channels} and {self.lr_channels} channels, "
                 f"got {hr.shape[1]} and {lr.shape[1]}"
             )
-        if self.factor is not None and not all(
-            size // self.factor <= small <= -(-size // self.factor) and small > 0
-            for size, small in zip(hr.shape[-2:], lr.shape[-2:], strict=True)
-        ):
-            half = tuple(-(-size // self.factor) for size in hr.shape[-2:])
-            raise ValueError(
-                f"{name}: hr {tuple(hr.shape[-2:])} needs lr {half} (or rounded down), got {tuple(lr.shape[-2:])}"
-            )
+        self._check_ratio(name, hr.shape[-2:], lr.shape[-2:])
+
+    def _check_ratio(self, name: str, fine: torch.Size, coarse: torch.Size) -> None:
+        if self.factor is None or torch.compiler.is_exporting():  # a condition on symbolic sizes would limit the graph
+            return
+        rounded_up = tuple(-(-size // self.factor) for size in fine)
+        pairs = zip(fine, rounded_up, coarse, strict=True)
+        if not all(0 < small and size // self.factor <= small <= largest for size, largest, small in pairs):
+            raise ValueError(f"{name}: hr {tuple(fine)} needs lr {rounded_up} (or rounded down), got {tuple(coarse)}")
 
 
 class Unguided(Fusion):
