@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry of cases: what is measured, at which size, against what. A new operator adds its case to ``CASES``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor, nn
+
+import unfolded
+from dealias import ops
+from dealias.fusion import FreqFusion
+from dealias.fusion.freqfusion import hamming_2d
+
+OURS = "dealias"
+
+
+Form = Callable[[], tuple[Tensor, ...]]
+"""One way to compute the outputs of a problem."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The same function in several forms, :data:`OURS` first, and what its gradients are taken to and from.
+
+    The cotangents, one per output, are uneven, so that no error averages out in the gradients.
+    """
+
+    inputs: tuple[Tensor, ...]
+    forms: dict[str, Form]
+
+    @cached_property
+    def cotangents(self) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            outputs = self.forms[OURS]()
+        return tuple(torch.linspace(-1, 1, output.numel()).reshape(output.shape).to(output) for output in outputs)
+
+
+@dataclass(frozen=True)
+class Case:
+    area: str
+    name: str
+    build: Callable[[torch.device], Problem]
+
+
+def on_inputs(function: Callable[..., Tensor], *inputs: Tensor) -> Form:
+    return lambda: (function(*inputs),)
+
+
+def random(device: torch.device, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(len(shape) + sum(shape))).to(device)
+
+
+def reassembly(device: torch.device, channels: int, size: int, kernel_size: int, scale: int) -> Problem:
+    """Reassemble [1, channels, size, size] to ``scale`` times the size."""
+    x = random(device, 1, channels, size, size).requires_grad_()
+    logits = random(device, 1, kernel_size**2, size * scale, size * scale)
+    weight = ops.kernel_normalize(logits, kernel_size).requires_grad_()
+    ours, peer = partial(ops.reassemble, scale=scale), partial(unfolded.reassemble, scale=scale)
+    return Problem((x, weight), {OURS: on_inputs(ours, x, weight), "unfold": on_inputs(peer, x, weight)})
+
+
+def normalisation(device: torch.device, kernel_size: int, size: int) -> Problem:
+    logits = random(device, 1, kernel_size**2, size, size).requires_grad_()
+    window = hamming_2d(kernel_size).to(device)
+    ours = partial(ops.kernel_normalize, kernel_size=kernel_size, window=window)
+    peer = partial(unfolded.kernel_normalize, kernel_size=kernel_size, window=window)
+    return Problem((logits,), {OURS: on_inputs(ours, logits), "three steps": on_inputs(peer, logits)})
+
+
+def similarity(device: torch.device, channels: int, size: int) -> Problem:
+    x = random(device, 1, channels, size, size).requires_grad_()
+    ours, peer = ops.local_similarity, unfolded.local_similarity
+    return Problem((x,), {OURS: on_inputs(ours, x), "unfold": on_inputs(peer, x)})
+
+
+def freqfusion(device: torch.device, channels: int, size: int) -> Problem:
+    """The whole module in the paper's configuration; gradients to both maps and all parameters."""
+    torch.manual_seed(0)
+    module = FreqFusion(channels, channels)
+    for parameter in module.parameters():  # not the small initial values: every kernel and offset shall matter
+        nn.init.normal_(parameter, std=0.05)
+    module = module.to(device)
+    hr = random(device, 1, channels, size, size).requires_grad_()
+    lr = random(device, 1, channels, size // 2, size // 2).requires_grad_()
+
+    def peer() -> tuple[Tensor, ...]:
+        with unfolded.instead_of_ours():
+            return module(hr, lr)
+
+    return Problem((hr, lr, *module.parameters()), {OURS: lambda: module(hr, lr), "unfold": peer})
+
+
+CASES = (
+    Case("reassemble", "k5 x2, 64 ch to 128x128", partial(reassembly, channels=64, size=64, kernel_size=5, scale=2)),
+    Case("reassemble", "k3 x1, 256 ch at 64x64", partial(reassembly, channels=256, size=64, kernel_size=3, scale=1)),
+    Case("kernel_normalize", "k5 Hamming at 128x128", partial(normalisation, kernel_size=5, size=128)),
+    Case("local_similarity", "k3 dilated 2, 64 ch at 128x128", partial(similarity, channels=64, size=128)),
+    Case("freqfusion", "64 ch to 128x128", partial(freqfusion, channels=64, size=128)),
+    Case("freqfusion", "256 ch to 64x64", partial(freqfusion, channels=256, size=64)),
+)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One case to the rows of its results: the correctness gate, then time, memory and bandwidth in each direction."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cases import OURS, Case, Form, Problem
+from dealias.testing import TOLERANCES
+from measure import Call, peak_extra_bytes, ratio, take_turns
+
+LARGEST_DIFFERENCE = 10 * TOLERANCES[torch.float32]
+"""Allowed between two forms, relative to the tensor's largest value: for whole modules, ten times an operator's."""
+
+DIRECTIONS = ("forward", "with backward")
+
+
+class FormsDiffer(Exception):
+    """The correctness gate: two forms of one function gave different numbers."""
+
+
+def measure_case(case: Case, device: torch.device, seconds: float, bandwidth: float) -> list[dict[str, Any]]:
+    """A row per direction.
+
+    Raises:
+        FormsDiffer: the forms do not compute the same function; nothing is timed then.
+    """
+    problem = case.build(device)
+    difference = largest_difference(case, problem)
+    rows = []
+    for direction in DIRECTIONS:
+        calls = {name: as_call(problem, form, direction) for name, form in problem.forms.items()}
+        times = take_turns(calls, device, seconds)
+        least = least_bytes(problem, direction)
+        rows.append(
+            {
+                "case": case.name,
+                "direction": direction,
+                "largest_relative_difference": difference,
+                "least_bytes": least,
+                "share_of_copy_bandwidth": least / median(times[OURS]) / bandwidth,
+                "turns": len(times[OURS]),
+                "median_seconds": {name: median(values) for name, values in times.items()},
+                "ratio": {name: ratio(times[name], times[OURS]) for name in calls if name != OURS},
+                "peak_extra_bytes": {name: peak_extra_bytes(call, device) for name, call in calls.items()},
+            }
+        )
+    return rows
+
+
+def as_call(problem: Problem, form: Form, direction: str) -> Call:
+    if direction == "forward":
+        return torch.no_grad()(form)
+    return lambda: outputs_and_gradients(problem, form)
+
+
+def outputs_and_gradients(problem: Problem, form: Form) -> tuple[Tensor, ...]:
+    outputs = form()
+    gradients = torch.autograd.grad(outputs, problem.inputs, problem.cotangents)
+    return (*(output.detach() for output in outputs), *gradients)
+
+
+def largest_difference(case: Case, problem: Problem) -> float:
+    """The correctness gate: the largest difference of every form's outputs and gradients from ours, relative.
+
+    Raises:
+        FormsDiffer: a difference is above :data:`LARGEST_DIFFERENCE`.
+    """
+    ours = outputs_and_gradients(problem, problem.forms[OURS])
+    largest = 0.0
+    for name, form in problem.forms.items():
+        theirs = outputs_and_gradients(problem, form)
+        for position, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+            difference = float((mine - other).abs().max() / other.abs().max())
+            if not difference <= LARGEST_DIFFERENCE:
+                gradient = position - len(problem.cotangents)
+                what = f"output {position}" if gradient < 0 else f"gradient {gradient}"
+                raise FormsDiffer(f"{case.name}, {what}: {name} differs by {difference:.1e} of the largest value")
+            largest = max(largest, difference)
+    return largest
+
+
+def least_bytes(problem: Problem, direction: str) -> int:
+    """Every input read and every output written once; backward as much again, and the gradients written."""
+    inputs, outputs = (sum(tensor.nbytes for tensor in group) for group in (problem.inputs, problem.cotangents))
+    return inputs + outputs if direction == "forward" else 3 * inputs + 2 * outputs
