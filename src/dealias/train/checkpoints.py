@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: written whole or not at all, and enough to rebuild the network."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from dealias._files import replacing
+from dealias.fusion import FusionFactory
+from dealias.models import SegmentationModel, rebuild
+
+_PREFIX = "network."
+_DATA = "SegmentationData"
+_NEEDED = ("dealias", "state_dict", "global_step", "epoch")
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning plugin: a checkpoint has its final name only when it is complete, and is read without unpickling code."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write ``checkpoint``; a process that dies meanwhile leaves the file that was at ``path``."""
+        if storage_options is not None:
+            raise ValueError(f"storage_options are for remote storage, got {storage_options}")
+        with replacing(path) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
+        """Read what :meth:`save_checkpoint` has written.
+
+        Raises:
+            ValueError: the file is damaged.
+            FileNotFoundError: there is no such file.
+        """
+        return _read(path, map_location)
+
+
+def best_checkpoint(folder: str | Path) -> ModelCheckpoint:
+    """Lightning callback that keeps ``best.ckpt``, of the validation with the highest mIoU."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor="val/mIoU",
+        mode="max",
+        auto_insert_metric_name=False,
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
+
+
+def load_checkpoint(path: str | Path, fusion: FusionFactory | None = None) -> tuple[SegmentationModel, dict[str, Any]]:
+    """The network of a checkpoint, rebuilt from what is stored in it.
+
+    Args:
+        path: a checkpoint that a dealias run wrote.
+        fusion: the factory, for a network that was built with one instead of a fusion's name.
+
+    Returns:
+        The network in evaluation mode, on the CPU, and a dictionary with ``version`` of dealias, ``network`` (the arguments of
+        ``create_model``), ``step``, ``epoch``, ``scores`` of the latest validation, and what is known of the data (None
+        otherwise): ``classes``, ``palette``, ``ignore_index``, ``mean`` and ``std`` of the normalisation.
+
+    Raises:
+        ValueError: the file is damaged or none of dealias; the message names it and what is missing.
+        FileNotFoundError: there is no such file.
+    """
+    checkpoint = _read(path, "cpu")
+    check_origin(checkpoint, path)
+    config = checkpoint["dealias"]["network"]
+    if not config:
+        raise ValueError(f"{path}: its network was not built by create_model, so it cannot be rebuilt")
+    network = rebuild(config, fusion)
+    state = checkpoint["state_dict"]
+    weights = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its weights do not fit the network that it describes: {error}") from error
+    stored = checkpoint.get(_DATA, {})
+    data = {key: stored.get(key) for key in ("classes", "palette", "ignore_index", "mean", "std")}
+    progress = {"step": checkpoint["global_step"], "epoch": checkpoint["epoch"]}
+    return network.eval(), {**checkpoint["dealias"], **progress, **data}
+
+
+def check_origin(checkpoint: Any, path: str | Path | None) -> None:
+    """Check that a checkpoint was written by a dealias run.
+
+    Raises:
+        ValueError: it was not; the message names ``path`` and what is missing.
+    """
+    found = list(checkpoint) if isinstance(checkpoint, dict) else type(checkpoint).__name__
+    missing = [key for key in _NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
+    if missing:
+        raise ValueError(f"{path}: no checkpoint of dealias, it lacks {', '.join(missing)}; found {found}")
+
+
+def _read(path: str | Path, map_location: Any) -> Any:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # pickle, zip and torch raise a dozen types on damaged and foreign files
+        raise ValueError(f"{path}: cannot be read as a checkpoint: {error}") from error

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run ``dealias fit | validate | test | predict`` and say in one line what came of it."""
+
+import logging
+import warnings
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.markup import escape
+
+from dealias.train.lightning_cli import TrainingCLI
+
+_FILES = ("config.yaml", "env.json", "metrics.csv", "metrics.json", "labels", "checkpoints")
+
+_EXPECTED_WARNINGS = (
+    r"LightningCLI's args parameter",  # dealias.cli has read the arguments from sys.argv
+    r"The '\w+_dataloader' does not have many workers",  # their number is the user's choice
+    r"The number of training batches \(\d+\) is smaller than the logging interval",
+    r"Checkpoint directory .* exists and is not empty",  # that of the run which is resumed
+    r"Be aware that when using `ckpt_path`, callbacks",  # those that keep checkpoints are needed to fit only
+    r"It is recommended to use .* when logging on epoch level",  # the scores are the same in all processes
+    r".*LeafSpec.* is deprecated",  # within Lightning
+)
+
+
+def run_training_command(command: str, arguments: list[str]) -> int:
+    """Run a subcommand of :class:`dealias.train.lightning_cli.TrainingCLI`, which lists its errors.
+
+    Args:
+        command: ``"fit"``, ``"validate"``, ``"test"`` or ``"predict"``.
+        arguments: what follows it on the command line.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        ValueError: also for options that Lightning refuses.
+    """
+    for logger in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(logger).setLevel(logging.WARNING)  # notes on devices, and advertisements
+    for message in _EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    try:
+        cli = TrainingCLI([command, *arguments])
+    except MisconfigurationException as error:
+        raise ValueError(str(error)) from error
+    _summarise(cli)
+    return 0
+
+
+@rank_zero_only
+def _summarise(cli: TrainingCLI) -> None:
+    scores = [f"{stage} mIoU {100 * values['mIoU']:.2f} %" for stage, values in cli.model.scores.items()]
+    written = [name for name in _FILES if (cli.run_directory / name).exists()]
+    text = f"{', '.join([f'{cli.subcommand} done', *scores])}; wrote {', '.join(written)} in {cli.run_directory}"
+    Console(highlight=False).print(escape(text), soft_wrap=True)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train several fusions with paired seeds, side by side, and say what the differences are worth."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+from rich.console import Console
+
+from dealias._files import write_json, write_text
+from dealias.report.comparison import Comparison
+from dealias.report.outcome import read_results, write_outcome
+from dealias.report.table import build_table, to_rich
+
+from .compare_board import run_on_board, say
+from .compare_run import check_network, train_run
+from .compare_settings import CONFIG_FILE, CompareSettings, Run, plan_runs
+from .run_directory import environment, new_run_directory
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how runs are done.
+
+    Attributes:
+        out: folder of the comparison.
+        resume: keep finished runs.
+        device: of all runs.
+        workers: processes; ``None``: one per core, on a GPU 1.
+    """
+
+    out: Path
+    resume: bool = False
+    device: str = "cpu"
+    workers: int | None = None
+
+    @classmethod
+    def from_arguments(cls, args: argparse.Namespace, name: str) -> Execution:
+        """What :func:`dealias.train.compare_options.add_execution` declares.
+
+        Raises:
+            ValueError: ``--resume`` without ``--out``, fewer than one worker, or a GPU that is not there.
+        """
+        if args.resume and args.out is None:
+            raise ValueError("--resume needs --out, the folder of the comparison to go on with")
+        if args.workers is not None and args.workers < 1:
+            raise ValueError(f"--workers must be at least 1, got {args.workers}")
+        device = _check_device(args.device)
+        return cls(args.out or new_run_directory(name), args.resume, device, args.workers)
+
+    def crew(self, jobs: int) -> tuple[int, int]:
+        """Number of worker processes for so many jobs, and threads of each: the cores are shared out evenly.
+
+        ``OMP_NUM_THREADS`` limits the threads, as always.
+        """
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        workers = self.workers or (cores if torch.device(self.device).type == "cpu" else 1)
+        workers = max(1, min(workers, jobs))
+        return workers, max(1, min(cores // workers, torch.get_num_threads()))
+
+
+def compare(settings: CompareSettings, execution: Execution, console: Console) -> Comparison:
+    """Do the runs that are missing, write the comparison and print its table.
+
+    Args:
+        settings: what is compared.
+        execution: where and how.
+        console: to print on.
+
+    Raises:
+        ValueError: ``out`` holds a comparison that is not to be resumed, or runs with other settings; or the settings
+            do not fit the data, the model or the fusion.
+        FloatingPointError: a loss became nan.
+        RuntimeError: a run failed in another way.
+        KeyboardInterrupt: the message says how to go on. Finished runs stay, whatever happens.
+    """
+    out = execution.out
+    if (out / CONFIG_FILE).exists() and not execution.resume:
+        raise ValueError(f"{out} holds a comparison already; go on with it by --resume, or choose another --out")
+    for fusion in settings.fusions:
+        check_network(settings, fusion)
+    runs = plan_runs(settings, out, execution.device)
+    todo = [run for run in runs if not run.is_finished()]
+    write_text(out / CONFIG_FILE, yaml.safe_dump(settings.to_dict(), sort_keys=False))
+    env = environment(device=execution.device)
+    write_json(out / "env.json", env)
+    crew = execution.crew(len(todo))
+    threads = f"{crew[1]} thread{'s' if crew[1] > 1 else ''} each"
+    say(console, f"{len(todo)} of {len(runs)} runs to do, {crew[0]} at a time, {threads}, on {execution.device}")
+    try:
+        run_on_board(train_run, todo, crew, console, _describe)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; go on with --resume --out {out}") from None
+    folders = {fusion: [run.directory for run in runs if run.fusion == fusion] for fusion in settings.fusions}
+    comparison = write_outcome(out, folders, {"settings": settings.to_dict(), "environment": env})
+    console.print(to_rich(build_table(comparison), _title(settings)))
+    say(console, f"In {out}: comparison.md, .csv, .json, gallery.png, runs/")
+    return comparison
+
+
+def _check_device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise ValueError(f"--device: {str(error).splitlines()[0]}") from error
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+        raise ValueError(f"--device {name}: runs can be on cpu and, where torch finds a GPU, on cuda")
+    return name
+
+
+def _describe(run: Run) -> str:
+    results = read_results(run.directory)
+    score = results["scores"]["val"]["mIoU"]
+    percent = "undefined" if score is None else f"{100 * score:.1f}"
+    return f"{run.name}: mIoU {percent} after {results['steps']} steps in {results['seconds']:.0f} s"
+
+
+def _title(settings: CompareSettings) -> str:
+    length = f"{settings.steps} steps" if settings.budget is None else f"{settings.budget:g} s"
+    return f"{settings.arch} with {settings.encoder} on {settings.data}, {length} per run"

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments of ``dealias compare``; importing this loads nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+_DESCRIPTION = """\
+Train a segmentation network with each of several fusions, with the same seeds, and compare the scores.
+
+The runs of one seed are paired: layers that the networks share start with the same weights, and the samples come in
+the same order with the same augmentation. Differences to the first fusion are therefore taken seed by seed, and marked
+where the seeds do not resolve them. Runs are spread over worker processes. With --resume finished runs are kept, also
+to add seeds or fusions to a comparison."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.description = _DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    _add_variants(parser.add_argument_group("what is compared"))
+    _add_network(parser.add_argument_group("network"))
+    _add_training(parser.add_argument_group("training"))
+    _add_evaluation(parser.add_argument_group("evaluation"))
+    add_execution(parser.add_argument_group("execution"), "compare")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare as the arguments say; the exit code."""
+    from rich.console import Console
+
+    from .compare import Execution, compare
+    from .compare_settings import CompareSettings
+
+    settings = CompareSettings(
+        fusions=tuple(args.fusion),
+        fusion_options=args.fusion_options,
+        seeds=args.seeds,
+        data=args.data,
+        arch=args.arch,
+        encoder=args.encoder,
+        encoder_weights=args.encoder_weights,
+        encoder_options=args.encoder_options,
+        model_options=args.model_options,
+        steps=args.steps if args.budget is None else None,
+        budget=args.budget,
+        batch_size=args.batch_size,
+        crop=args.crop,
+        lr=args.lr,
+        fusion_lr_factor=args.fusion_lr_factor,
+        weight_decay=args.weight_decay,
+        band=args.band,
+        samples=args.samples,
+    )
+    compare(settings, Execution.from_arguments(args, "compare"), Console())
+    return 0
+
+
+def add_execution(group: Any, name: str) -> None:
+    """Declare what changes where and how runs are done, but not what comes out."""
+    _option(
+        group, "--out", "DIR", f"folder of the comparison (default: a new one, runs/<date>-<time>-{name})", type=Path
+    )
+    group.add_argument("--resume", action="store_true", help="keep the finished runs in --out")
+    _option(group, "--workers", "N", "processes that train side by side (default: one per core; on a GPU: 1)", type=int)
+    _option(group, "--device", "D", "cpu, cuda, cuda:1, ... (default: a GPU if there is one)", default="auto")
+
+
+def _add_variants(group: Any) -> None:
+    fusions = ["bilinear", "carafe", "freqfusion"]
+    text = f"fusions; the first is the baseline (default: {' '.join(fusions)})"
+    group.add_argument("--fusion", nargs="+", default=fusions, metavar="NAME", help=text)
+    text = 'options by fusion, such as \'{"freqfusion": {"compressed_channels": 32}}\''
+    _option(group, "--fusion-options", "JSON", text, type=_mapping, default={})
+    _option(group, "--seeds", "N", "number of seeds (default: 3)", type=int, default=3)
+    text = (
+        "scenes (synthetic, default), scenes:TRAIN/VAL (their numbers), camvid:ROOT, or folders:FILE.yaml (its keys: "
+    )
+    _option(group, "--data", "DATA", text + "train and val with images and labels each, and classes)", default="scenes")
+
+
+def _add_network(group: Any) -> None:
+    group.add_argument("--arch", default="fpn", choices=["fpn", "upernet"], help="architecture (default: fpn)")
+    _option(group, "--encoder", "NAME", "timm backbone (default: resnet18)", default="resnet18")
+    _option(group, "--encoder-weights", "W", "imagenet, or a local file of weights (default: from scratch)")
+    _option(group, "--encoder-options", "JSON", "arguments of the backbone", type=_mapping, default={})
+    text = "options of the architecture, such as '{\"decoder_channels\": 64}'"
+    _option(group, "--model-options", "JSON", text, type=_mapping, default={})
+
+
+def _add_training(group: Any) -> None:
+    length = group.add_mutually_exclusive_group()
+    _option(length, "--steps", "N", "training steps of every run (default: 400)", type=int, default=400)
+    text = "training time of every run instead: equal time for all fusions, in which slower ones take fewer steps"
+    _option(length, "--budget", "SECONDS", text, type=float)
+    _option(group, "--batch-size", "N", "images per step (default: 8)", type=int, default=8)
+    text = "side of the square training crops in pixels (default: whole scenes; otherwise what fits, at most 512)"
+    _option(group, "--crop", "N", text, type=int)
+    _option(
+        group,
+        "--lr",
+        "RATE",
+        "peak learning rate, AdamW with cosine schedule (default: 0.002)",
+        type=float,
+        default=2e-3,
+    )
+    text = "learning rate of the fusions' parameters relative to --lr (default: 0.25)"
+    _option(group, "--fusion-lr-factor", "F", text, type=float, default=0.25)
+    _option(group, "--weight-decay", "W", "of AdamW (default: 0.01)", type=float, default=0.01)
+
+
+def _add_evaluation(group: Any) -> None:
+    text = "width of the boundary band in pixels, odd; 15 in published tables (default: in proportion, 15 at 1024 px)"
+    _option(group, "--band", "N", text, type=int)
+    _option(
+        group, "--samples", "N", "pictures in the gallery, evenly spaced over the set (default: 4)", type=int, default=4
+    )
+
+
+def _option(group: Any, flag: str, metavar: str, text: str, type: Any = str, default: Any = None) -> None:
+    group.add_argument(flag, metavar=metavar, help=text, type=type, default=default)
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {text!r} ({error})") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"expected a JSON object, got {text!r}")
+    return value

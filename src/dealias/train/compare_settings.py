@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a comparison is: fusions, seeds, data, network and training, in plain values that are stored with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CONFIG_FILE, RESULTS_FILE = "config.yaml", "metrics.json"
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """All that decides the numbers of a comparison.
+
+    Attributes:
+        fusions: names of the fusions to compare; the first is the baseline.
+        seeds: number of seeds, 0 to ``seeds - 1``; each gives one run per fusion.
+        data: what to train on, see :func:`dealias.train.compare_data.open_data`.
+        arch: architecture, see :func:`dealias.models.create_model`.
+        encoder: timm backbone.
+        encoder_weights: ``None`` (from scratch), ``"imagenet"`` or the path of a local file.
+        encoder_options: further arguments of the backbone.
+        model_options: options of the architecture, such as ``{"decoder_channels": 64}``.
+        fusion_options: options by fusion name.
+        steps: training steps per run; ``None``: given by ``budget``.
+        budget: training seconds per run; ``None``: given by ``steps``.
+        batch_size: images per step.
+        crop: side of the square training crops in pixels; ``None``: from the data.
+        lr: peak learning rate of AdamW; cosine schedule.
+        fusion_lr_factor: learning rate of the fusions' parameters relative to the others.
+        weight_decay: of AdamW.
+        warmup: share of the training in which the learning rate grows linearly.
+        clip: largest norm of the gradient.
+        band: width in pixels of the boundary band, odd; ``None``: from the image size.
+        samples: number of pictures per run.
+    """
+
+    fusions: tuple[str, ...] = ("bilinear", "carafe", "freqfusion")
+    seeds: int = 3
+    data: str = "scenes"
+    arch: str = "fpn"
+    encoder: str = "resnet18"
+    encoder_weights: str | None = None
+    encoder_options: Mapping[str, Any] = field(default_factory=dict)
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    fusion_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    steps: int | None = 400
+    budget: float | None = None
+    batch_size: int = 8
+    crop: int | None = None
+    lr: float = 2e-3
+    fusion_lr_factor: float = 0.25
+    weight_decay: float = 0.01
+    warmup: float = 0.08
+    clip: float = 5.0
+    band: int | None = None
+    samples: int = 4
+
+    def __post_init__(self) -> None:
+        if not self.fusions or len(set(self.fusions)) != len(self.fusions):
+            raise ValueError(
+                f"the fusions to compare must be one or more different names, got {', '.join(self.fusions)}"
+            )
+        if (self.steps is None) == (self.budget is None):
+            raise ValueError(f"give either steps or a budget in seconds, got steps {self.steps}, budget {self.budget}")
+        for name in ("seeds", "steps", "budget", "batch_size", "lr", "samples"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+        unknown = set(self.fusion_options) - set(self.fusions)
+        if unknown:
+            raise ValueError(f"options for {', '.join(sorted(unknown))}, which is not among {', '.join(self.fusions)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for YAML and JSON."""
+        return {**asdict(self), "fusions": list(self.fusions)}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a comparison: a fusion with a seed, in a directory of its own."""
+
+    settings: CompareSettings
+    fusion: str
+    seed: int
+    directory: Path
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.fusion}, seed {self.seed}"
+
+    def config(self) -> dict[str, Any]:
+        """All that decides the run's numbers, in plain values; other runs of the comparison have no part in it."""
+        common = {key: value for key, value in self.settings.to_dict().items() if key not in ("fusions", "seeds")}
+        options = dict(self.settings.fusion_options.get(self.fusion, {}))
+        own = {
+            "fusion": self.fusion,
+            "seed": self.seed,
+            "baseline": self.settings.fusions[0],
+            "fusion_options": options,
+        }
+        return {**common, **own}
+
+    def is_finished(self) -> bool:
+        """Whether the directory holds the results of this very run.
+
+        Raises:
+            ValueError: it holds those of a run with other settings; the message lists what differs.
+        """
+        if not (self.directory / RESULTS_FILE).is_file():
+            return False
+        stored, wanted = yaml.safe_load((self.directory / CONFIG_FILE).read_text(encoding="utf-8")), self.config()
+        differing = sorted(key for key in {*stored, *wanted} if stored.get(key) != wanted.get(key))
+        if differing:
+            listed = ", ".join(f"{key} {stored.get(key)!r} instead of {wanted.get(key)!r}" for key in differing)
+            raise ValueError(f"{self.directory} holds a finished run of another comparison, with {listed}")
+        return True
+
+
+def plan_runs(settings: CompareSettings, out: Path, device: str) -> list[Run]:
+    """Every fusion with every seed; the fusions of one seed follow each other, so that pairs are complete early."""
+    return [
+        Run(settings, fusion, seed, out / "runs" / f"{fusion}-seed{seed}", device)
+        for seed in range(settings.seeds)
+        for fusion in settings.fusions
+    ]

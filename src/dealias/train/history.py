@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``metrics.csv``: all that a run logged, whole also when the run was killed and resumed."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from dealias._files import write_text
+
+
+class HistoryLogger(Logger):
+    """Lightning logger that writes one row per logged step to ``metrics.csv`` in a folder, at once.
+
+    A column per name, in alphabetical order after ``step``; empty where a step did not log that name. If the file exists, its rows
+    are continued: those at and after the first step that is logged now are dropped, since a resumed run logs them again.
+
+    Args:
+        folder: where ``metrics.csv`` is.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        self.path = Path(folder) / "metrics.csv"
+        self._columns: list[str] = []
+
+    @property
+    def name(self) -> str:
+        """Of the logger."""
+        return "history"
+
+    @property
+    def version(self) -> str:
+        """There is one per folder."""
+        return ""
+
+    @property
+    def log_dir(self) -> str:
+        """The folder of the file."""
+        return str(self.path.parent)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The run's ``config.yaml`` has them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Write a row.
+
+        Raises:
+            ValueError: the step is not given.
+        """
+        if step is None:
+            raise ValueError(f"metrics need their step, got {dict(metrics)}")
+        row = {"step": step, **{name: float(value) for name, value in metrics.items()}}
+        if set(row) <= set(self._columns):
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                file.write(_csv([row], self._columns))
+        else:
+            self._add_columns(row)
+
+    def _add_columns(self, row: dict[str, Any]) -> None:
+        """Write the whole file with the columns that ``row`` needs; the first time, without what is logged again."""
+        rows = _read(self.path)
+        if not self._columns:
+            rows = [earlier for earlier in rows if int(earlier["step"]) < row["step"]]
+        rows.append(row)
+        self._columns = ["step", *sorted({name for some in rows for name in some} - {"step"})]
+        write_text(self.path, _csv([dict(zip(self._columns, self._columns, strict=True)), *rows], self._columns))
+
+
+def _csv(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> str:
+    text = io.StringIO()
+    csv.DictWriter(text, columns, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``dealias fit | validate | test | predict``: Lightning's command line around our task, data and run directory."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, RichModelSummary, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from dealias._files import write_json, write_text
+from dealias.train.checkpoints import AtomicCheckpointIO, best_checkpoint
+from dealias.train.data import SegmentationData
+from dealias.train.history import HistoryLogger
+from dealias.train.labels import LabelWriter
+from dealias.train.last_checkpoint import LastCheckpoint
+from dealias.train.run_directory import (
+    checkpoint_path,
+    environment,
+    new_run_directory,
+    newest_checkpoint,
+    run_of_checkpoint,
+)
+from dealias.train.task import SegmentationTask
+
+_SHARED_DIRECTORY = "DEALIAS_RUN_DIRECTORY"
+DESCRIPTIONS = {
+    "fit": "Train a model on data.train, and keep the checkpoints that are best on data.val and last. On CUDA devices that "
+    "have bfloat16, trainer.precision is bf16-mixed unless it is given.",
+    "validate": "Score a checkpoint (--ckpt_path best, last or a file) on data.val.",
+    "test": "Score a checkpoint (--ckpt_path best, last or a file) on data.test.",
+    "predict": "Write a label PNG of every image of data.predict, by a checkpoint (--ckpt_path best, last or a file).",
+}
+"""What the subcommands do."""
+
+_DEFAULTS = {"use_distributed_sampler": False, "gradient_clip_val": 5.0, "log_every_n_steps": 10}
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Where a run is kept.
+
+    Args:
+        directory: folder of the run; null for a new one under runs/, or for that of the run that is resumed.
+        checkpoint_every: optimiser steps between saves of checkpoints/last.ckpt.
+    """
+
+    directory: str | None = None
+    checkpoint_every: int = 200
+
+
+_RUN = RunSettings()
+
+
+class TrainingCLI(LightningCLI):
+    """Parse the arguments, build everything, run the subcommand in a run directory and write down what came out.
+
+    ``ckpt_path`` may be ``last`` or ``best``: that of ``run.directory``, or of the newest run under ``runs/``. A resumed ``fit``
+    continues in the directory of its checkpoint; every other run gets a new one. Without ``trainer.precision``, CUDA devices
+    that have bfloat16 train and predict in it (``bf16-mixed``). What was used is in ``config.yaml``.
+
+    Args:
+        args: the subcommand and its arguments.
+
+    Raises:
+        argparse.ArgumentError: an argument is unknown, missing or wrong.
+        ValueError: the arguments do not fit each other or the data.
+        FloatingPointError: the loss became nan or infinite.
+        KeyboardInterrupt: the run was told to stop; the message says how to resume it.
+    """
+
+    run_directory: Path
+
+    def __init__(self, args: list[str]) -> None:
+        subcommands = {
+            name: {
+                "exit_on_error": False,
+                "usage": f"dealias {name} --config FILE [--OPTION VALUE ...]",
+                "description": text,
+            }
+            for name, text in DESCRIPTIONS.items()
+        }
+        super().__init__(
+            SegmentationTask,
+            SegmentationData,
+            save_config_callback=None,
+            trainer_defaults=_DEFAULTS,
+            seed_everything_default=0,
+            parser_kwargs={"prog": "dealias", "exit_on_error": False, **subcommands},
+            args=args,
+            auto_configure_optimizers=False,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The trainer's methods, and those of their arguments that are set here."""
+        ours = {"model", "datamodule", "weights_only"}
+        return {
+            "fit": {*ours, "train_dataloaders", "val_dataloaders"},
+            "validate": {*ours, "dataloaders"},
+            "test": {*ours, "dataloaders"},
+            "predict": {*ours, "dataloaders", "return_predictions"},
+        }
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add ``run`` and give every part the one seed."""
+        parser.add_argument("--run", type=RunSettings, default=_RUN)
+        for part in ("model", "data"):
+            parser.link_arguments("seed_everything", f"{part}.seed", compute_fn=int)
+
+    def before_instantiate_classes(self) -> None:
+        """Find the checkpoint and choose the precision."""
+        options = self.config[self.subcommand]
+        if options.ckpt_path in ("last", "best"):
+            run, which = options.run.directory, options.ckpt_path
+            options.ckpt_path = str(checkpoint_path(run, which) if run else newest_checkpoint(which))
+        if self.subcommand != "fit" and not options.ckpt_path:
+            raise ValueError(f"{self.subcommand} needs trained weights: give --ckpt_path best, last or a file")
+        if options.trainer.precision is None and _has_bfloat16(options.trainer.accelerator):
+            options.trainer.precision = "bf16-mixed"
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer, with our loggers, callbacks and way to write checkpoints."""
+        self.run_directory = self._make_directory()
+        options = self._get(self.config_init, "trainer")
+        plugins = options.plugins if isinstance(options.plugins, list) else [options.plugins] if options.plugins else []
+        logger = self._loggers() if options.logger in (None, True) else options.logger
+        self._best = best_checkpoint(self.run_directory / "checkpoints")
+        options.callbacks = [*(options.callbacks or []), *self._callbacks(options)]
+        trainer = super().instantiate_trainer(plugins=[*plugins, AtomicCheckpointIO()], logger=logger, **kwargs)
+        self._describe_run(trainer)
+        return trainer
+
+    def predict(self, **kwargs: Any) -> None:
+        """Predict without keeping the predictions: they are files."""
+        self.trainer.predict(**kwargs, return_predictions=False)
+
+    def _parse_ckpt_path(self) -> None:
+        """Our checkpoints hold no hyper-parameters that could change the arguments."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        started = time.perf_counter()
+        last = checkpoint_path(self.run_directory, "last")
+        try:
+            super()._run_subcommand(subcommand)
+        except FloatingPointError as error:
+            kept = f"the last good checkpoint is {last}" if last.is_file() else "there is no checkpoint yet"
+            raise FloatingPointError(f"{error}; {kept}") from error
+        except SystemExit:
+            if not self.trainer.interrupted:
+                raise
+            after = f"resume with --ckpt_path {last}" if last.is_file() else "there is no checkpoint yet"
+            raise KeyboardInterrupt(f"interrupted; {after}") from None
+        self._write_results(subcommand, time.perf_counter() - started)
+
+    def _make_directory(self) -> Path:
+        """The run's folder, made if it is new."""
+        given, checkpoint = self._get(self.config, "run").directory, self._get(self.config, "ckpt_path")
+        resumed = run_of_checkpoint(checkpoint) if checkpoint and self.subcommand == "fit" else None
+        given = resumed if given is None else Path(given)
+        if rank_zero_only.rank != 0:  # started by the first process, which has made the folder
+            return given or Path(os.environ.get(_SHARED_DIRECTORY, "."))
+        if given is None:
+            given = new_run_directory(str(self.subcommand))
+        elif (given / "config.yaml").exists() and resumed != given:
+            raise ValueError(
+                f"{given} holds a run already; resume it with fit --ckpt_path last or choose another folder"
+            )
+        os.environ[_SHARED_DIRECTORY] = str(given)
+        return given
+
+    def _loggers(self) -> list[Logger]:
+        board = TensorBoardLogger(self.run_directory, name="tensorboard", version="", default_hp_metric=False)
+        return [HistoryLogger(self.run_directory), board] if self.subcommand == "fit" else []
+
+    def _callbacks(self, options: Any) -> list[Callback]:
+        callbacks: list[Callback] = []
+        if options.enable_progress_bar is not False:
+            callbacks.append(RichProgressBar())
+        if options.enable_model_summary is not False:
+            callbacks.append(RichModelSummary(max_depth=2))
+        if self.subcommand == "predict":
+            callbacks.append(LabelWriter(self.run_directory / "labels"))
+        keep = not options.fast_dev_run and options.enable_checkpointing is not False
+        if self.subcommand == "fit" and keep:
+            every = self._get(self.config, "run").checkpoint_every
+            callbacks += [self._best, LastCheckpoint(checkpoint_path(self.run_directory, "last"), every)]
+        return callbacks
+
+    @rank_zero_only
+    def _describe_run(self, trainer: Trainer) -> None:
+        """Write ``config.yaml``, with what all subcommands share and without what belongs to this start, and ``env.json``."""
+        config = self.config[self.subcommand].clone()
+        seed = int(config.seed_everything)
+        for key in ("config", "ckpt_path", "verbose"):
+            config.pop(key, None)
+        config.run.directory = None
+        parser = self._parser(self.subcommand)
+        write_text(self.run_directory / "config.yaml", parser.dump(config, skip_none=False))
+        write_json(self.run_directory / "env.json", environment(seed, trainer.strategy.root_device))
+
+    @rank_zero_only
+    def _write_results(self, subcommand: str, seconds: float) -> None:
+        """Write ``metrics.json``."""
+        best = self._best.best_model_score
+        write_json(
+            self.run_directory / "metrics.json",
+            {
+                "command": subcommand,
+                "checkpoint": self._get(self.config, "ckpt_path"),
+                "classes": self.datamodule.describe()["classes"],
+                "parameters": sum(parameter.numel() for parameter in self.model.network.parameters()),
+                "steps": self.trainer.global_step,
+                "seconds": seconds,
+                "seconds_per_step": median(self.model.step_seconds) if self.model.step_seconds else None,
+                "best_mIoU": None if best is None else best.item(),
+                "scores": self.model.scores,
+            },
+        )
+
+
+def _has_bfloat16(accelerator: Any) -> bool:
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
