@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line ``dealias``: finds the subcommand, and loads what it needs only to run it.
 
-A subcommand is a module with ``add_arguments(parser)`` and ``run(args) -> exit code`` that imports nothing heavy at its top. Those of
-the trainer take all their arguments from Lightning's command line; their help is shipped as text, since building that
-parser takes seconds.
+A subcommand is a module with ``add_arguments(parser)`` and ``run(args) -> exit code`` that imports nothing heavy at its
+top. Those of the trainer take all their arguments from Lightning's command line; their help is shipped as text, since
+building that parser takes seconds.
 """
 
 import argparse
@@ -27,9 +27,9 @@ TRAINING = {
 """Commands of the trainer."""
 
 MODULES = {
-    "demo": ("train and compare small models on synthetic scenes, in minutes", "dealias.train.demo_options"),
-    "compare": ("train variants of a model with paired seeds and compare them", "dealias.train.compare_options"),
-    "list": ("list models, fusions and backbones", "dealias.train.listing"),
+    "demo": ("train and compare small models on synthetic scenes, in minutes", "dealias.commands.demo"),
+    "compare": ("train variants of a model with paired seeds and compare them", "dealias.commands.compare"),
+    "list": ("list models, fusions and backbones", "dealias.commands.list"),
 }
 """All other commands, and the module of each."""
 
@@ -37,8 +37,8 @@ MODULES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dealias`` and return its exit code.
 
-    That is 0; 1 when a training diverged; 2 for wrong arguments, data or files, named in one line; 130 when interrupted. With the
-    environment variable ``DEALIAS_DEBUG`` set, errors keep their traceback.
+    That is 0; 1 when a training diverged; 2 for wrong arguments, data or files, which are named; 130 when interrupted.
+    With the environment variable ``DEALIAS_DEBUG`` set, errors keep their traceback.
 
     Args:
         argv: the arguments; None for those of the process.

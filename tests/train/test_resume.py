@@ -23,6 +23,9 @@ SETTINGS = {
 """Trainer options, three batches per epoch, and how many checkpoints are followed by a batch."""
 
 
+POLY = ScheduleSettings("poly")
+
+
 class Killed(Exception):
     pass
 
@@ -45,7 +48,7 @@ class KilledAfterSaving(LastCheckpoint):
 def train(make_task, make_data, make_trainer):
     """Train in a run directory, from its last checkpoint if it has one."""
 
-    def train(run, options, callback=LastCheckpoint, workers=0, schedule=ScheduleSettings("poly")):
+    def train(run, options, callback=LastCheckpoint, workers=0, schedule=POLY):
         last = run / "checkpoints" / "last.ckpt"
         task = make_task(optimizer=OptimizerSettings("sgd", lr=0.05), schedule=schedule)
         callbacks = [best_checkpoint(last.parent), callback(last, every_steps=1)]

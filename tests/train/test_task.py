@@ -141,6 +141,12 @@ def test_a_loss_of_nan_stops_and_keeps_the_last_good_checkpoint(make_task, make_
     assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
 
 
+def test_trains_without_validation_set(make_task, make_data, make_trainer):
+    task = make_task()
+    make_trainer(max_steps=2).fit(task, make_data(val=0))
+    assert task.scores == {} and len(task.step_seconds) == 2
+
+
 def test_data_of_other_classes_are_refused(make_network, blocks, make_data, make_trainer):
     task = SegmentationTask(make_network())
     data = make_data()
@@ -150,5 +156,5 @@ def test_data_of_other_classes_are_refused(make_network, blocks, make_data, make
 
 
 def test_a_training_without_end_needs_a_length(make_task, make_data, make_trainer):
-    with pytest.raises(ValueError, match="max_steps or trainer.max_epochs"):
+    with pytest.raises(ValueError, match=r"max_steps or trainer\.max_epochs"):
         make_trainer(max_epochs=-1).fit(make_task(), make_data())

@@ -29,6 +29,7 @@ def _upernet(
     auxiliary: bool = False,
     auxiliary_channels: int = 256,
 ) -> Heads:
+    """UPerNet: pyramid pooling, a top-down path, and all levels merged at stride 4 (arXiv:1807.10221)."""
     # the decoder last, because the fusions inside it come last of all
     second = FCNHead(channels, classes, auxiliary_channels, dropout=dropout) if auxiliary else None
     return UPerHead(channels, classes, fusion, decoder_channels, dropout), second
@@ -42,6 +43,7 @@ def _fpn(
     decoder_channels: int = 256,
     dropout: float = 0.1,
 ) -> Heads:
+    """Feature pyramid: a top-down path, and prediction from its finest level, stride 4 (arXiv:1612.03144)."""
     return FPNHead(channels, classes, fusion, decoder_channels, dropout), None
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training, evaluation and prediction with Lightning.
 
-Names are imported when they are first used: the modules that only define command-line arguments must not load Lightning.
+Names are imported when they are first used: modules that only define command-line arguments must not load Lightning.
 """
 
 from importlib import import_module

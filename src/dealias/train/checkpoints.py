@@ -18,7 +18,7 @@ _NEEDED = ("dealias", "state_dict", "global_step", "epoch")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning plugin: a checkpoint has its final name only when it is complete, and is read without unpickling code."""
+    """Lightning plugin: a checkpoint gets its name only when it is complete, and is read without unpickling code."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write ``checkpoint``; a process that dies meanwhile leaves the file that was at ``path``."""
@@ -58,9 +58,9 @@ def load_checkpoint(path: str | Path, fusion: FusionFactory | None = None) -> tu
         fusion: the factory, for a network that was built with one instead of a fusion's name.
 
     Returns:
-        The network in evaluation mode, on the CPU, and a dictionary with ``version`` of dealias, ``network`` (the arguments of
-        ``create_model``), ``step``, ``epoch``, ``scores`` of the latest validation, and what is known of the data (None
-        otherwise): ``classes``, ``palette``, ``ignore_index``, ``mean`` and ``std`` of the normalisation.
+        The network in evaluation mode, on the CPU, and a dictionary with ``version`` of dealias, ``network`` (the
+        arguments of ``create_model``), ``step``, ``epoch``, ``scores`` of the latest validation, and of the data, as
+        far as known, ``classes``, ``palette``, ``ignore_index``, ``mean`` and ``std`` (None otherwise).
 
     Raises:
         ValueError: the file is damaged or none of dealias; the message names it and what is missing.

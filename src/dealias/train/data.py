@@ -14,8 +14,8 @@ from dealias.train.loader import ResumableLoader, loading_options
 class SegmentationData(LightningDataModule):
     """Loaders of built data sets, whose order and augmentation depend on (seed, epoch, index) alone.
 
-    Neither the number of workers nor the model changes what a batch holds, and a resumed run continues within an epoch. The
-    samples are shared out to the processes here, each once: trainers need ``use_distributed_sampler=False``.
+    Neither the number of workers nor the model changes what a batch holds, and a resumed run continues within an epoch.
+    The samples are shared out to the processes here, each once: trainers need ``use_distributed_sampler=False``.
 
     Args:
         train: data set to train on.
@@ -23,7 +23,7 @@ class SegmentationData(LightningDataModule):
         test: data set to test on.
         predict: data set to predict.
         train_transform: augmentation of training samples, see dealias.data.training_transform; null for none.
-        eval_transform: of all other samples, see dealias.data.evaluation_transform; null for the ImageNet normalisation.
+        eval_transform: of all other samples, see dealias.data.evaluation_transform; null for ImageNet's normalisation.
         batch_size: training samples per batch and process.
         eval_batch_size: other samples per batch and process; images of different sizes need 1.
         workers: processes that read and augment, per loader; 0 reads in the main process.
@@ -81,8 +81,8 @@ class SegmentationData(LightningDataModule):
         """What a network needs to know about the data it was trained on, in plain Python values.
 
         Returns:
-            ``classes``, ``palette``, ``ignore_index`` of the data sets, and ``mean`` and ``std`` of the normalisation (None if
-            the evaluation transform has none).
+            ``classes``, ``palette``, ``ignore_index`` of the data sets, and ``mean`` and ``std`` of the normalisation
+            (None if the evaluation transform has none).
         """
         known = [dataset for dataset in self.datasets.values() if dataset is not None]
         if not known:

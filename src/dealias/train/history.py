@@ -16,8 +16,9 @@ from dealias._files import write_text
 class HistoryLogger(Logger):
     """Lightning logger that writes one row per logged step to ``metrics.csv`` in a folder, at once.
 
-    A column per name, in alphabetical order after ``step``; empty where a step did not log that name. If the file exists, its rows
-    are continued: those at and after the first step that is logged now are dropped, since a resumed run logs them again.
+    A column per name, in alphabetical order after ``step``; empty where a step did not log that name. If the file
+    exists, its rows are continued: those at and after the first step that is logged now are dropped, since a resumed
+    run logs them again.
 
     Args:
         folder: where ``metrics.csv`` is.

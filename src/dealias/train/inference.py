@@ -51,8 +51,8 @@ def predict_logits(
     Args:
         model: images [B, C, h, w] to logits [B, classes, h, w].
         images: normalised images, [B, C, H, W].
-        window: height and width of the sliding window in pixels; None for the whole image at once. A window larger than a
-            view is cut to it; the last window of a row or column is moved inwards to end at the border.
+        window: height and width of the sliding window in pixels; None for the whole image at once. A window larger than
+            a view is cut to it; the last window of a row or column is moved inwards to end at the border.
         stride: distance of windows in pixels, at most ``window``; None for two thirds of it.
         scales: sizes of the views relative to the image, bilinear (with antialiasing where they shrink).
         flip: take every view mirrored left to right as well.

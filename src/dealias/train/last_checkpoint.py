@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import Checkpoint
 class LastCheckpoint(Checkpoint):
     """Save to one file, at points from which a resumed run equals an uninterrupted one.
 
-    These are the ends of optimiser steps without a validation to follow, and the ends of validations: there, no gradient is
-    half accumulated and no validation is lost. One is taken every so many steps, after the last step, after every validation, and
-    when the run is told to stop by Ctrl-C or SIGTERM, before it does. A second Ctrl-C stops at once.
+    These are the ends of optimiser steps without a validation to follow, and the ends of validations: there, no
+    gradient is half accumulated and no validation is lost. It saves every so many steps, after the last step, after
+    every validation, and when the run is told to stop by Ctrl-C or SIGTERM. A second Ctrl-C stops at once.
 
     Args:
         path: the file, replaced by every save.
@@ -84,7 +84,7 @@ def _begin_epoch_after_resume(trainer: Trainer) -> None:
 
     It counts that epoch as done, but then takes the next one for begun already. What it saves would not resume rightly.
     """
-    loop = trainer.fit_loop
+    loop: Any = trainer.fit_loop
     if loop.restarted_mid_epoch and loop.epoch_progress.total.processed == loop.epoch_progress.total.started:
         loop.reset_restart_stage()
 

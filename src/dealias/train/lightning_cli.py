@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, RichModelSummary, RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -21,6 +21,7 @@ from dealias.train.data import SegmentationData
 from dealias.train.history import HistoryLogger
 from dealias.train.labels import LabelWriter
 from dealias.train.last_checkpoint import LastCheckpoint
+from dealias.train.progress import EpochProgressBar
 from dealias.train.run_directory import (
     checkpoint_path,
     environment,
@@ -32,8 +33,8 @@ from dealias.train.task import SegmentationTask
 
 _SHARED_DIRECTORY = "DEALIAS_RUN_DIRECTORY"
 DESCRIPTIONS = {
-    "fit": "Train a model on data.train, and keep the checkpoints that are best on data.val and last. On CUDA devices that "
-    "have bfloat16, trainer.precision is bf16-mixed unless it is given.",
+    "fit": "Train a model on data.train, and keep the checkpoints that are best on data.val and last. On CUDA devices "
+    "that have bfloat16, trainer.precision is bf16-mixed unless it is given.",
     "validate": "Score a checkpoint (--ckpt_path best, last or a file) on data.val.",
     "test": "Score a checkpoint (--ckpt_path best, last or a file) on data.test.",
     "predict": "Write a label PNG of every image of data.predict, by a checkpoint (--ckpt_path best, last or a file).",
@@ -62,9 +63,10 @@ _RUN = RunSettings()
 class TrainingCLI(LightningCLI):
     """Parse the arguments, build everything, run the subcommand in a run directory and write down what came out.
 
-    ``ckpt_path`` may be ``last`` or ``best``: that of ``run.directory``, or of the newest run under ``runs/``. A resumed ``fit``
-    continues in the directory of its checkpoint; every other run gets a new one. Without ``trainer.precision``, CUDA devices
-    that have bfloat16 train and predict in it (``bf16-mixed``). What was used is in ``config.yaml``.
+    ``ckpt_path`` may be ``last`` or ``best``: that of ``run.directory``, or of the newest run under ``runs/``. A
+    resumed ``fit`` continues in the directory of its checkpoint; every other run gets a new one. Without
+    ``trainer.precision``, CUDA devices that have bfloat16 train and predict in it (``bf16-mixed``). What was used is in
+    ``config.yaml``.
 
     Args:
         args: the subcommand and its arguments.
@@ -92,7 +94,6 @@ class TrainingCLI(LightningCLI):
             SegmentationData,
             save_config_callback=None,
             trainer_defaults=_DEFAULTS,
-            seed_everything_default=0,
             parser_kwargs={"prog": "dealias", "exit_on_error": False, **subcommands},
             args=args,
             auto_configure_optimizers=False,
@@ -109,11 +110,15 @@ class TrainingCLI(LightningCLI):
             "predict": {*ours, "dataloaders", "return_predictions"},
         }
 
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the one seed of a run."""
+        parser.add_argument("--seed_everything", type=int, default=0, help="Seed of weights, order and augmentation.")
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add ``run`` and give every part the one seed."""
+        """Add ``run``, and give every part the seed."""
         parser.add_argument("--run", type=RunSettings, default=_RUN)
         for part in ("model", "data"):
-            parser.link_arguments("seed_everything", f"{part}.seed", compute_fn=int)
+            parser.link_arguments("seed_everything", f"{part}.seed")
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint and choose the precision."""
@@ -165,7 +170,7 @@ class TrainingCLI(LightningCLI):
         given, checkpoint = self._get(self.config, "run").directory, self._get(self.config, "ckpt_path")
         resumed = run_of_checkpoint(checkpoint) if checkpoint and self.subcommand == "fit" else None
         given = resumed if given is None else Path(given)
-        if rank_zero_only.rank != 0:  # started by the first process, which has made the folder
+        if getattr(rank_zero_only, "rank", 0) != 0:  # started by the first process, which has made the folder
             return given or Path(os.environ.get(_SHARED_DIRECTORY, "."))
         if given is None:
             given = new_run_directory(str(self.subcommand))
@@ -183,7 +188,7 @@ class TrainingCLI(LightningCLI):
     def _callbacks(self, options: Any) -> list[Callback]:
         callbacks: list[Callback] = []
         if options.enable_progress_bar is not False:
-            callbacks.append(RichProgressBar())
+            callbacks.append(EpochProgressBar())
         if options.enable_model_summary is not False:
             callbacks.append(RichModelSummary(max_depth=2))
         if self.subcommand == "predict":
@@ -196,15 +201,15 @@ class TrainingCLI(LightningCLI):
 
     @rank_zero_only
     def _describe_run(self, trainer: Trainer) -> None:
-        """Write ``config.yaml``, with what all subcommands share and without what belongs to this start, and ``env.json``."""
+        """Write ``env.json``, and ``config.yaml`` without what belongs to this start or this subcommand alone."""
         config = self.config[self.subcommand].clone()
-        seed = int(config.seed_everything)
+        device = trainer.strategy.root_device
         for key in ("config", "ckpt_path", "verbose"):
             config.pop(key, None)
         config.run.directory = None
         parser = self._parser(self.subcommand)
         write_text(self.run_directory / "config.yaml", parser.dump(config, skip_none=False))
-        write_json(self.run_directory / "env.json", environment(seed, trainer.strategy.root_device))
+        write_json(self.run_directory / "env.json", environment(config.seed_everything, device))
 
     @rank_zero_only
     def _write_results(self, subcommand: str, seconds: float) -> None:

@@ -15,8 +15,9 @@ from dealias.data import EpochSampler, SeededTransform, collate_samples
 class ResumableLoader(DataLoader[Any]):
     """Batches of one epoch after the other; its state is how many batches of the epoch it has given.
 
-    The trainer stores the state with a checkpoint and sets the sampler's epoch. An epoch whose state was loaded starts behind
-    the batches that were given; every other one starts at its beginning. The last, smaller batch of an epoch is left out.
+    The trainer stores the state with a checkpoint and sets the sampler's epoch. An epoch whose state was loaded starts
+    behind the batches that were given; every other one starts at its beginning. The last, smaller batch of an epoch is
+    left out.
 
     Args:
         dataset: samples by (index, epoch).
@@ -31,13 +32,14 @@ class ResumableLoader(DataLoader[Any]):
     def __init__(self, dataset: SeededTransform, sampler: EpochSampler, batch_size: int, workers: int) -> None:
         if len(sampler) < batch_size:
             raise ValueError(f"a training batch needs {batch_size} samples per process, there are {len(sampler)}")
-        self._batches = _LateStart(sampler, batch_size, drop_last=True)
+        keys: Any = sampler  # torch expects samplers of integers
+        self._batches = _LateStart(keys, batch_size, drop_last=True)
         self._samples = sampler
         self._given = 0
         self._resumed: dict[str, int] = {}
         super().__init__(dataset, batch_sampler=self._batches, **loading_options(workers))
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Any:
         # A generator: nothing happens before the first batch is asked for, when the epoch has been set.
         resumed, self._resumed = self._resumed, {}
         self._given = resumed["batches"] if resumed.get("epoch") == self._samples.epoch else 0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder of a run: its configuration, environment, logs, scores and checkpoints.
 
-``config.yaml`` repeats the run, ``env.json`` says with what it ran, ``metrics.csv`` is its course, ``metrics.json`` its result,
-and ``checkpoints/`` holds ``best.ckpt`` and ``last.ckpt``.
+``config.yaml`` repeats the run, ``env.json`` says with what it ran, ``metrics.csv`` is its course, ``metrics.json`` its
+result, and ``checkpoints/`` holds ``best.ckpt`` and ``last.ckpt``.
 """
 
 import os

@@ -33,7 +33,8 @@ def learning_rate(step: int, steps: int, base: float, settings: ScheduleSettings
     """Learning rate of the optimiser step number ``step``.
 
     With t = step / steps: poly ``min_lr + (base - min_lr) (1 - t)^power``, cosine ``min_lr + (base - min_lr)
-    (1 + cos(pi t)) / 2``, constant ``base``; times ``warmup_start + (1 - warmup_start) step / warmup_steps`` during the warm-up.
+    (1 + cos(pi t)) / 2``, constant ``base``; during the warm-up, times
+    ``warmup_start + (1 - warmup_start) step / warmup_steps``.
 
     Args:
         step: from 0; beyond ``steps`` the rate stays at the end's.

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from dealias import __version__
@@ -44,9 +45,10 @@ class SegmentationTask(LightningModule):
     """Train, validate, test and predict with a segmentation network.
 
     Batches are dictionaries with ``image`` [B, C, H, W], ``mask`` [B, H, W] and ``name``. Logged are ``train/loss``,
-    ``train/lr``, ``train/seconds_per_step`` (data and optimiser included, validation not), and for ``val`` and ``test`` all
-    scores without dimensions. :attr:`scores` keeps the latest with those per class, :attr:`step_seconds` all times. What a network draws at random, as dropout,
-    depends on (seed, epoch, batch, process) alone, so that a resumed run equals an uninterrupted one.
+    ``train/lr``, ``train/seconds_per_step`` (data and optimiser included, validation not), and for ``val`` and ``test``
+    all scores without dimensions. :attr:`scores` keeps the latest with those per class, :attr:`step_seconds` all times.
+    What a network draws at random, as dropout, depends on (seed, epoch, batch, process) alone, so that a resumed run
+    equals an uninterrupted one.
 
     Args:
         network: a built network, for example dealias.models.create_model.
@@ -85,7 +87,7 @@ class SegmentationTask(LightningModule):
         """Logits [B, classes, H, W] of normalised images [B, C, H, W], predicted as the inference settings say."""
         return predict_logits(self.network, images, **asdict(self.inference_settings))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser with learning rates by part, and its schedule by optimiser steps."""
         optimizer = build_optimizer(self.network.parameter_parts(), self.optimizer_settings)
         schedule = build_schedule(optimizer, self._total_steps(), self.schedule_settings)
@@ -93,8 +95,9 @@ class SegmentationTask(LightningModule):
 
     def on_fit_start(self) -> None:
         """Refuse data that the network does not fit, before the first step."""
-        if self.trainer.datamodule is not None:
-            found = len(self.trainer.datamodule.describe()["classes"])
+        trainer: Any = self.trainer  # its attribute datamodule is not declared
+        if trainer.datamodule is not None:
+            found = len(trainer.datamodule.describe()["classes"])
             if found != self.network.classes:
                 raise ValueError(f"the network has {self.network.classes} classes, the data has {found}")
 

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from dealias import cli
 from dealias.data import SyntheticScenes, evaluation_transform
-from dealias.train.compare import Execution
-from dealias.train.compare_run import paired_network
-from dealias.train.demo import FULL, QUICK, Demo, demo
-from dealias.train.demo_diagnostics import CHANGES, RECALLS, pole_recall
+from dealias.experiments.compare import Execution
+from dealias.experiments.demo import FULL, QUICK, Demo, demo
+from dealias.experiments.diagnostics import CHANGES, RECALLS, pole_recall
+from dealias.experiments.run import paired_network
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_going_on_repeats_nothing(finished):
 
 def test_quick_and_full_from_the_command_line(monkeypatch, tmp_path):
     plans = []
-    monkeypatch.setattr("dealias.train.demo.demo", lambda plan, *rest: plans.append(plan))
+    monkeypatch.setattr("dealias.experiments.demo.demo", lambda plan, *rest: plans.append(plan))
     for arguments in ([], ["--quick"]):
         assert cli.main(["demo", *arguments, "--out", str(tmp_path)]) == 0
     assert plans == [FULL, QUICK]

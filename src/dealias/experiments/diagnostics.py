@@ -15,12 +15,12 @@ from dealias._files import write_json
 from dealias.analysis import WidthRecall, shift_change
 from dealias.data import Scene, SyntheticScenes, evaluation_transform
 from dealias.models import SegmentationModel
+from dealias.train.checkpoints import load_checkpoint
+from dealias.train.run_directory import checkpoint_path
 
-from .checkpoints import load_checkpoint
-from .compare_data import VAL_SEED
-from .compare_pool import Report
-from .compare_settings import Run
-from .run_directory import checkpoint_path
+from .data import VAL_SEED
+from .pool import Report
+from .settings import Run
 
 DIAGNOSTICS_FILE = "diagnostics.json"
 WIDTHS = (1, 2, 3, 4)

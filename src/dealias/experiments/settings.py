@@ -20,7 +20,7 @@ class CompareSettings:
     Attributes:
         fusions: names of the fusions to compare; the first is the baseline.
         seeds: number of seeds, 0 to ``seeds - 1``; each gives one run per fusion.
-        data: what to train on, see :func:`dealias.train.compare_data.open_data`.
+        data: what to train on, see :func:`dealias.experiments.data.open_data`.
         arch: architecture, see :func:`dealias.models.create_model`.
         encoder: timm backbone.
         encoder_weights: ``None`` (from scratch), ``"imagenet"`` or the path of a local file.

@@ -9,9 +9,10 @@ import pytest
 import torch
 import yaml
 
-from dealias.train import SegmentationTask, compare_pace, load_checkpoint
-from dealias.train.compare_run import paired_network, train_run
-from dealias.train.compare_settings import CompareSettings, plan_runs
+from dealias.experiments import pace
+from dealias.experiments.run import paired_network, train_run
+from dealias.experiments.settings import CompareSettings, plan_runs
+from dealias.train import SegmentationTask, load_checkpoint
 from dealias.train.schedule import ScheduleSettings, learning_rate
 
 TINY = {
@@ -50,7 +51,7 @@ def test_shared_layers_start_with_the_same_weights(arch, fusions):
 
 
 def test_weights_are_paired_even_if_a_fusion_draws_before_other_layers(monkeypatch):
-    from dealias.train import compare_run
+    from dealias.experiments import run as compare_run
 
     def draw_first(*args, fusion, **options):
         torch.rand(1 if fusion == "bilinear" else 7)
@@ -102,7 +103,7 @@ def test_a_run_keeps_everything(tmp_path):
 
 def test_a_budget_follows_the_clock_and_ends_the_run(tmp_path, monkeypatch):
     ticks = iter(range(1000))
-    monkeypatch.setattr(compare_pace, "time", SimpleNamespace(perf_counter=lambda: next(ticks) * 0.125))
+    monkeypatch.setattr(pace, "time", SimpleNamespace(perf_counter=lambda: next(ticks) * 0.125))
     rates, shares = [], []
 
     def record(task, batch, batch_idx):

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from dealias.train.compare import Execution, compare
-from dealias.train.compare_settings import CompareSettings, plan_runs
+from dealias.experiments.compare import Execution, compare
+from dealias.experiments.settings import CompareSettings, plan_runs
 
 METRICS = ["mIoU", "BIoU", "BAcc", "FErr", "MErr", "DErr"]
 SETTINGS = CompareSettings(

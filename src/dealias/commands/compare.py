@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> int:
     """Compare as the arguments say; the exit code."""
     from rich.console import Console
 
-    from .compare import Execution, compare
-    from .compare_settings import CompareSettings
+    from dealias.experiments.compare import Execution, compare
+    from dealias.experiments.settings import CompareSettings
 
     settings = CompareSettings(
         fusions=tuple(args.fusion),

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from .compare_pool import JobError, Report, run_jobs
+from .pool import JobError, Report, run_jobs
 
 
 class Named(Protocol):
@@ -70,7 +70,7 @@ def run_on_board(
     console: Console,
     describe: Callable[[NamedJob], str],
 ) -> None:
-    """Do jobs as :func:`dealias.train.compare_pool.run_jobs` does, and print a line when one is done.
+    """Do jobs as :func:`dealias.experiments.pool.run_jobs` does, and print a line when one is done.
 
     Args:
         function: importable; called as ``function(job, report)``.

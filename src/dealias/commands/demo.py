@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from .compare_options import add_execution
+from .compare import add_execution
 
 _DESCRIPTION = """\
 Show on synthetic scenes what an upsampler changes: train a small network with bilinear upsampling, CARAFE and
@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Do the demo; the exit code."""
     from rich.console import Console
 
-    from .compare import Execution
-    from .demo import FULL, QUICK, demo
+    from dealias.experiments.compare import Execution
+    from dealias.experiments.demo import FULL, QUICK, demo
 
     demo(QUICK if args.quick else FULL, Execution.from_arguments(args, "demo"), Console())
     return 0

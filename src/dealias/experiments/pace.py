@@ -10,8 +10,8 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from .schedule import learning_rate
-from .task import SegmentationTask
+from dealias.train.schedule import learning_rate
+from dealias.train.task import SegmentationTask
 
 BUDGET_STEPS = 1_000_000
 """Length that the schedule of a run with a time budget is given; its position in it follows the clock."""

@@ -16,10 +16,10 @@ from dealias.report.folding import render_folding
 from dealias.report.outcome import read_results, run_result
 from dealias.report.table import build_table, to_csv, to_markdown, to_rich
 
+from .board import run_on_board, say
 from .compare import Execution, compare
-from .compare_board import run_on_board, say
-from .compare_settings import CompareSettings, Run, plan_runs
-from .demo_diagnostics import CHANGES, RECALLS, Diagnosis, diagnose
+from .diagnostics import CHANGES, RECALLS, Diagnosis, diagnose
+from .settings import CompareSettings, Run, plan_runs
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def demo(plan: Demo, execution: Execution, console: Console) -> Comparison:
         The comparison of the diagnostics.
 
     Raises:
-        ValueError: as :func:`dealias.train.compare.compare`; so the other errors.
+        ValueError: as :func:`dealias.experiments.compare.compare`; so the other errors.
     """
     compare(plan.settings, execution, console)
     runs = plan_runs(plan.settings, execution.out, execution.device)

@@ -26,18 +26,18 @@ from dealias.data import SegmentationDataset, evaluation_transform
 from dealias.losses import SegmentationLoss
 from dealias.models import SegmentationModel, create_model
 from dealias.report.pictures import Pictures, Sample, evenly_spaced, save_pictures
+from dealias.train.checkpoints import AtomicCheckpointIO
+from dealias.train.data import SegmentationData
+from dealias.train.history import HistoryLogger
+from dealias.train.optim import OptimizerSettings
+from dealias.train.run_directory import checkpoint_path, environment
+from dealias.train.schedule import ScheduleSettings
+from dealias.train.task import MetricSettings, SegmentationTask
 
-from .checkpoints import AtomicCheckpointIO
-from .compare_data import CompareData, open_data
-from .compare_pace import BUDGET_STEPS, Pace
-from .compare_pool import Report
-from .compare_settings import CompareSettings, Run
-from .data import SegmentationData
-from .history import HistoryLogger
-from .optim import OptimizerSettings
-from .run_directory import checkpoint_path, environment
-from .schedule import ScheduleSettings
-from .task import MetricSettings, SegmentationTask
+from .data import CompareData, open_data
+from .pace import BUDGET_STEPS, Pace
+from .pool import Report
+from .settings import CompareSettings, Run
 
 _LOG_EVERY = 10
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dealias.train.compare_pool import JobError, run_jobs
+from dealias.experiments.pool import JobError, run_jobs
 
 HELPERS = """
 import os, time, torch
@@ -91,7 +91,7 @@ def test_a_dying_worker_stops_the_others(helpers, tmp_path):
 
 def test_workers_end_with_a_killed_parent(helpers, tmp_path):
     script = (
-        "from dealias.train.compare_pool import run_jobs\nimport pool_helpers, sys\n"
+        "from dealias.experiments.pool import run_jobs\nimport pool_helpers, sys\n"
         "if __name__ == '__main__':\n"
         "    run_jobs(pool_helpers.touch_for_ever, sys.argv[1:], 2, 1, lambda *event: None, lambda position: None)\n"
     )

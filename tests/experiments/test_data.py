@@ -9,7 +9,7 @@ from PIL import Image
 
 from dealias import cli
 from dealias.data import SyntheticScenes
-from dealias.train.compare_data import default_band, default_crop, open_data
+from dealias.experiments.data import default_band, default_crop, open_data
 
 
 def write_folders(root, sizes=((96, 80), (96, 80))):
@@ -87,14 +87,14 @@ def test_band_and_crop_follow_the_size():
 
 
 def test_importing_the_options_loads_nothing_heavy():
-    code = "import sys, dealias.train.compare_options, dealias.train.demo_options; print(*sys.modules)"
+    code = "import sys, dealias.commands.compare, dealias.commands.demo; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"lightning", "timm", "torchvision", "rich", "yaml", "PIL", "matplotlib"} & set(done.stdout.split())
 
 
 def test_arguments_become_settings(monkeypatch, tmp_path):
     found = []
-    monkeypatch.setattr("dealias.train.compare.compare", lambda *args: found.append(args))
+    monkeypatch.setattr("dealias.experiments.compare.compare", lambda *args: found.append(args))
     arguments = ["compare", "--fusion", "nearest", "carafe", "--budget", "90", "--seeds", "2", "--data", "camvid:x"]
     arguments += ["--model-options", '{"dropout": 0.0}', "--band", "15", "--out", str(tmp_path), "--workers", "3"]
     assert cli.main(arguments) == 0

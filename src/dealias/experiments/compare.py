@@ -17,11 +17,11 @@ from dealias._files import write_json, write_text
 from dealias.report.comparison import Comparison
 from dealias.report.outcome import read_results, write_outcome
 from dealias.report.table import build_table, to_rich
+from dealias.train.run_directory import environment, new_run_directory
 
-from .compare_board import run_on_board, say
-from .compare_run import check_network, train_run
-from .compare_settings import CONFIG_FILE, CompareSettings, Run, plan_runs
-from .run_directory import environment, new_run_directory
+from .board import run_on_board, say
+from .run import check_network, train_run
+from .settings import CONFIG_FILE, CompareSettings, Run, plan_runs
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Execution:
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace, name: str) -> Execution:
-        """What :func:`dealias.train.compare_options.add_execution` declares.
+        """What :func:`dealias.commands.compare.add_execution` declares.
 
         Raises:
             ValueError: ``--resume`` without ``--out``, fewer than one worker, or a GPU that is not there.
