@@ -29,6 +29,8 @@ TRAINING = {
 MODULES = {
     "demo": ("train and compare small models on synthetic scenes, in minutes", "dealias.commands.demo"),
     "compare": ("train variants of a model with paired seeds and compare them", "dealias.commands.compare"),
+    "evaluate": ("score label files of any tool against ground truth", "dealias.commands.evaluate"),
+    "data": ("check a data set", "dealias.commands.data"),
     "list": ("list models, fusions and backbones", "dealias.commands.list"),
 }
 """All other commands, and the module of each."""

@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics that stream: their state does not grow with the number of images, and processes add theirs up."""
+"""Metrics that stream: their state does not grow with the number of images, and processes add theirs up.
 
-from dealias.metrics.boundary_iou import (
-    BoundaryIoU,
-    boundary_areas,
-    boundary_dilation,
-    label_boundary,
-    mask_to_boundary,
-)
+The classes are imported when they are first used: the functions that count must not load torchmetrics.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from dealias.metrics.boundary_iou import boundary_areas, boundary_dilation, label_boundary, mask_to_boundary
 from dealias.metrics.edges import boundary_regions, dilate, label_edges
 from dealias.metrics.labels import remap_labels
-from dealias.metrics.segmentation import (
-    SegmentationMetrics,
-    joint_histogram,
-    region_histogram,
-    segmentation_scores,
-)
+from dealias.metrics.segmentation import joint_histogram, region_histogram, segmentation_scores
+
+if TYPE_CHECKING:
+    from dealias.metrics.streaming import BoundaryIoU, SegmentationMetrics
 
 __all__ = [
     "BoundaryIoU",
@@ -32,3 +30,9 @@ __all__ = [
     "remap_labels",
     "segmentation_scores",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("BoundaryIoU", "SegmentationMetrics"):
+        return getattr(import_module("dealias.metrics.streaming"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

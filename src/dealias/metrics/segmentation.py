@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scores of semantic segmentation over all pixels and over the hard ones near edges (arXiv:2403.09065)."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from dealias.metrics.edges import PREDICTED_BAND, TARGET_BAND, boundary_regions, check_edges, check_width
 from dealias.metrics.labels import checked_labels
@@ -130,55 +127,3 @@ def segmentation_scores(histogram: Tensor) -> dict[str, Tensor]:
         "IoU": iou,
         "Acc": accuracy,
     }
-
-
-class SegmentationMetrics(Metric):
-    """Streaming scores of semantic segmentation, overall and near edges (arXiv:2403.09065).
-
-    The state is one histogram of the whole data set, whatever the number of images; processes add theirs up. The scores
-    are those of :func:`segmentation_scores` and independent of how the images are split into batches.
-
-    Args:
-        num_classes: number of classes C.
-        ignore_index: the id in the ground truth of pixels that are not counted.
-        edges: ``"exact"``, or ``"released"`` to compare with published tables, see :func:`dealias.metrics.label_edges`.
-        width: width in pixels of the band around an edge, odd; 15 in the published tables, whatever the image's size.
-        **kwargs: those of :class:`torchmetrics.Metric`.
-
-    Raises:
-        ValueError: ``num_classes`` or ``width`` is out of range, or ``edges`` is unknown.
-
-    >>> metrics = SegmentationMetrics(num_classes=2)
-    >>> metrics.update(torch.tensor([[[0, 1, 1]]]), torch.tensor([[[0, 0, 1]]]))
-    >>> metrics.compute()["mIoU"]
-    tensor(0.5000, dtype=torch.float64)
-    """
-
-    is_differentiable = False
-    higher_is_better = None
-    full_state_update = False
-
-    histogram: Tensor
-
-    def __init__(
-        self, num_classes: int, ignore_index: int = 255, edges: str = "exact", width: int = 15, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        if num_classes < 1:
-            raise ValueError(f"num_classes must be positive, found {num_classes}")
-        check_edges(edges)
-        check_width(width)
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-        self.edges = edges
-        self.width = width
-        empty = torch.zeros(REGIONS, num_classes, num_classes, dtype=torch.int64)
-        self.add_state("histogram", empty, dist_reduce_fx="sum")
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Counts a batch; see :func:`joint_histogram` for the shapes and errors."""
-        self.histogram += joint_histogram(preds, target, self.num_classes, self.ignore_index, self.edges, self.width)
-
-    def compute(self) -> dict[str, Tensor]:
-        """The scores so far, see :func:`segmentation_scores`."""
-        return segmentation_scores(self.histogram)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``dealias data check``: what a data set holds, and which of its files are bad."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .evaluate import add_classes, add_execution
+
+_DESCRIPTION = """\
+Read every image and label map of a data set once: sizes, modes, how frequent classes are, ids that are no class, and
+every file that cannot be used with the reason. The exit code is 1 if there is such a file.
+
+Images and label maps are those in ROOT/images and ROOT/labels (or ROOT/annotations), in any sub-folders such as train
+and val, paired by their paths without ending and suffix."""
+
+PRESETS = ("camvid",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.description = _DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the data set")
+    classes = parser.add_mutually_exclusive_group(required=True)
+    add_classes(classes, required=False)
+    classes.add_argument("--preset", choices=PRESETS, help="classes and ignored ids of a known data set")
+    text = "ids that label maps may hold beside the classes (default: 255, or those of the preset)"
+    parser.add_argument("--ignore", metavar="ID,...", help=text)
+    files = parser.add_argument_group("files")
+    text = "folder of images, below ROOT or else as given; needs --labels"
+    files.add_argument("--images", metavar="DIR", type=Path, help=text)
+    files.add_argument("--labels", metavar="DIR", type=Path, help="folder of label maps, likewise")
+    text = "text file with one name or relative image path per line, likewise (default: all files)"
+    files.add_argument("--list", metavar="FILE", type=Path, help=text)
+    text = "what names of images have before the ending; files without it are passed over"
+    files.add_argument("--image-suffix", metavar="TEXT", default="", help=text)
+    files.add_argument("--label-suffix", metavar="TEXT", default="", help="likewise for label maps")
+    add_execution(files, "folder for data_check.json, problems.txt and problems.json (default: none)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check as the arguments say; the exit code."""
+    from rich.console import Console
+
+    from dealias._files import write_json
+    from dealias.evaluation import DatasetFolders, check_dataset, find_folders
+    from dealias.evaluation.console import progress_bar, say, show_problems, write_problems
+    from dealias.evaluation.dataset_folders import below
+    from dealias.evaluation.inventory_tables import inventory_dict, inventory_tables
+
+    classes, ignored = _classes(args)
+    list_file = None if args.list is None else below(args.root, args.list)
+    places = find_folders(args.root, args.images, args.labels)
+    folders = DatasetFolders(*places, args.image_suffix, args.label_suffix, list_file)
+    console, errors = Console(), Console(stderr=True)
+    with progress_bar(errors, "pairs") as move:
+        inventory = check_dataset(folders, classes, ignored, args.workers, move)
+    if args.out is not None:
+        write_problems(args.out, inventory.problems)
+        write_json(args.out / "data_check.json", inventory_dict(inventory))
+    for table in inventory_tables(inventory):
+        console.print(table)
+    if not inventory.problems:
+        say(console, f"All {len(inventory.names)} pairs can be used", "green")
+        return 0
+    show_problems(errors, inventory.problems, args.out)
+    say(errors, f"dealias data check: {inventory.bad_files} bad files", "bold red")
+    return 1
+
+
+def _classes(args: argparse.Namespace) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Names of the classes, and the ids that are allowed beside them."""
+    from dealias.evaluation.options import parse_classes, parse_ids
+    from dealias.evaluation.presets import PRESETS
+
+    preset = PRESETS.get(args.preset)
+    classes, ignored = preset if preset is not None else (parse_classes(args.classes), (255,))
+    return classes, ignored if args.ignore is None else parse_ids(args.ignore)
