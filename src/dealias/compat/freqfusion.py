@@ -64,25 +64,36 @@ class LocalSimGuidedSampler(_PublishedSampler):
     Args:
         in_channels: channels of both guides.
         scale: ratio of fine to coarse size.
+        style: ``"lp"``, the only published one.
         groups: channel groups with offsets of their own.
         use_direct_scale: predict the factor of the offsets; without it 0.25.
         kernel_size: side of the convolutions, odd.
         local_window: side of the similarity window, odd.
+        sim_type: ``"cos"``, the only published one.
         norm: GroupNorm on both guides.
         direction_feat: ``"sim_concat"`` or ``"sim"``.
+
+    Raises:
+        ValueError: an unknown ``style``, ``sim_type`` or ``direction_feat``, or too few channels for the norm.
     """
 
     def __init__(
         self,
         in_channels: int,
         scale: int = 2,
+        style: str = "lp",
         groups: int = 4,
         use_direct_scale: bool = True,
         kernel_size: int = 1,
         local_window: int = 3,
+        sim_type: str = "cos",
         norm: bool = True,
         direction_feat: str = "sim_concat",
     ) -> None:
+        if (style, sim_type) != ("lp", "cos"):
+            raise ValueError(
+                f"LocalSimGuidedSampler: needs style 'lp' and sim_type 'cos', got {style!r} and {sim_type!r}"
+            )
         super().__init__(in_channels, groups, scale, kernel_size, local_window, norm, use_direct_scale, direction_feat)
 
     def forward(self, hr_x: Tensor, lr_x: Tensor, feat2sample: Tensor) -> Tensor:
