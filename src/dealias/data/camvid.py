@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .folders import SegmentationFolders
 
-_CLASSES = {
+CLASSES = {
     "sky": (128, 128, 128),
     "building": (128, 0, 0),
     "pole": (192, 192, 128),
@@ -20,7 +20,11 @@ _CLASSES = {
     "pedestrian": (64, 64, 0),
     "bicyclist": (0, 128, 192),
 }
-_VOID = 11
+"""Colours of the classes by name, in the order of their ids."""
+
+VOID = 11
+"""The id of what belongs to no class."""
+
 _SPLITS = ("train", "val", "test")
 
 
@@ -41,7 +45,7 @@ class CamVid(SegmentationFolders):
         super().__init__(
             Path(root) / "images" / split,
             Path(root) / "labels" / split,
-            classes=tuple(_CLASSES),
-            palette=tuple(_CLASSES.values()),
-            ignore_labels=(_VOID,),
+            classes=tuple(CLASSES),
+            palette=tuple(CLASSES.values()),
+            ignore_labels=(VOID,),
         )

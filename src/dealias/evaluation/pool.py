@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,6 +13,8 @@ from functools import partial
 from typing import TypeVar
 
 import torch
+
+from dealias._processes import available_cores, follow_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -49,7 +48,7 @@ def run_chunks(
     """
     if workers is not None and workers < 1:
         raise ValueError(f"the number of workers must be at least 1, got {workers}")
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or available_cores()
     size = max(1, min(_LARGEST_CHUNK, math.ceil(len(items) / (workers * _CHUNKS_PER_WORKER))))
     chunks = [items[start : start + size] for start in range(0, len(items), size)]
     if workers == 1 or len(chunks) < 2:
@@ -106,13 +105,5 @@ def _context(function: Callable[..., object]) -> multiprocessing.context.BaseCon
 
 
 def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the parent stops us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent()
     torch.set_num_threads(1)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dealias.data import camvid
+from dealias.data.camvid import CLASSES, VOID
 
 PRESETS: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
-    "camvid": (tuple(camvid._CLASSES), (camvid._VOID, 255)),
+    "camvid": (tuple(CLASSES), (VOID, 255)),
 }

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import yaml
 from rich.console import Console
 
 from dealias._files import write_json, write_text
+from dealias._processes import available_cores
 from dealias.report.comparison import Comparison
 from dealias.report.outcome import read_results, write_outcome
 from dealias.report.table import build_table, to_rich
@@ -59,7 +58,7 @@ class Execution:
 
         ``OMP_NUM_THREADS`` limits the threads, as always.
         """
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        cores = available_cores()
         workers = self.workers or (cores if torch.device(self.device).type == "cpu" else 1)
         workers = max(1, min(workers, jobs))
         return workers, max(1, min(cores // workers, torch.get_num_threads()))

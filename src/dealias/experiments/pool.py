@@ -8,10 +8,7 @@ started them, also when that is killed, so that none writes into a run which is 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
-import signal
-import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,6 +18,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 import torch
+
+from dealias._processes import follow_parent
 
 Job = TypeVar("Job")
 Report = Callable[[float], None]
@@ -156,8 +155,7 @@ class _Worker:
 
 def _work(function: Callable[[Any, Report], None], threads: int, connection: Connection) -> None:
     """Do one job after another: the main function of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the parent stops us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent()
     torch.set_num_threads(threads)
     while True:
         job = connection.recv()
@@ -177,10 +175,3 @@ def _portable(error: Exception) -> Exception:
     except Exception:
         return next(kind for kind in _PLAIN_ERRORS if isinstance(error, kind))(str(error))
     return error
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
