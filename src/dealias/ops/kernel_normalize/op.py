@@ -42,9 +42,7 @@ def kernel_normalize(logits: Tensor, kernel_size: int, window: Tensor | None = N
             f"got kernel_size {kernel_size} and {logits.shape[1]} channels"
         )
     if window is not None and window.numel() != kernel_size**2:
-        raise ValueError(
-            f"kernel_normalize: window must have {kernel_size**2} weights, got {tuple(window.shape)}"
-        )
+        raise ValueError(f"kernel_normalize: window must have {kernel_size**2} weights, got {tuple(window.shape)}")
     return _kernel_normalize(logits, kernel_size, window)
 
 
