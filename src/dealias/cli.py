@@ -22,14 +22,16 @@ TRAINING = {
     "fit": "train a model",
     "validate": "score a checkpoint on the validation set",
     "test": "score a checkpoint on the test set",
-    "predict": "write label PNGs of a checkpoint's predictions",
+    "predict": "write label PNGs of a data set by the trainer",
 }
-"""Commands of the trainer."""
+"""Commands of the trainer; those that are in :data:`MODULES` too are its own with ``--config`` only."""
 
 MODULES = {
+    "predict": ("write label maps and overlays of images by a checkpoint", "dealias.commands.predict"),
     "demo": ("train and compare small models on synthetic scenes, in minutes", "dealias.commands.demo"),
     "compare": ("train variants of a model with paired seeds and compare them", "dealias.commands.compare"),
     "evaluate": ("score label files of any tool against ground truth", "dealias.commands.evaluate"),
+    "report": ("write one page about finished runs", "dealias.commands.report"),
     "data": ("check a data set", "dealias.commands.data"),
     "list": ("list models, fusions and backbones", "dealias.commands.list"),
 }
@@ -66,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, arguments: list[str]) -> int:
-    if command in TRAINING:
+    if _is_for_trainer(command, arguments):
         if {"-h", "--help"} & set(arguments):
             sys.stdout.write((HELP_FOLDER / f"{command}.txt").read_text(encoding="utf-8"))
             return 0
@@ -75,13 +77,19 @@ def _run(command: str, arguments: list[str]) -> int:
     return options.run(options)
 
 
+def _is_for_trainer(command: str, arguments: list[str]) -> bool:
+    options = {argument.partition("=")[0] for argument in arguments}
+    return command in TRAINING and (command not in MODULES or bool({"-c", "--config"} & options))
+
+
 def _parser(command: str) -> argparse.ArgumentParser:
     """The parser of all commands, with the arguments of ``command``."""
     parser = argparse.ArgumentParser("dealias", description="Frequency-aware sampling for dense prediction.")
     parser.add_argument("--version", action="version", version=f"dealias {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, text in TRAINING.items():
-        commands.add_parser(name, help=text)
+        if name not in MODULES:
+            commands.add_parser(name, help=text)
     for name, (text, module) in MODULES.items():
         subparser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if name == command:

@@ -100,16 +100,18 @@ def _show(evaluation: Evaluation, console: Console, errors: Console, out: Path |
     from dealias._files import write_json, write_text
     from dealias.evaluation.console import say, show_problems, write_problems
     from dealias.evaluation.tables import to_csv, to_markdown, to_rich
+    from dealias.report.html import write_report
 
     if out is not None:
         write_problems(out, evaluation.problems)
         write_text(out / "evaluation.csv", to_csv(evaluation))
         write_text(out / "evaluation.md", to_markdown(evaluation))
-        write_json(out / _RESULT_FILE, evaluation.to_dict())  # last: where it is, the others are whole
+        write_json(out / _RESULT_FILE, evaluation.to_dict())  # after the others: where it is, they are whole
+        write_report([out], out / "report.html")
     for table in to_rich(evaluation):
         console.print(table)
     if out is not None:
-        say(console, f"In {out}: evaluation.json, .csv, .md")
+        say(console, f"In {out}: report.html, evaluation.json, .csv, .md")
     if evaluation.problems:
         show_problems(errors, evaluation.problems, out)
         kept = len(evaluation.counts.images)
@@ -123,7 +125,7 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
     text = "likewise for ground truth, such as _gtFine_labelTrainIds"
     group.add_argument("--gt-suffix", metavar="TEXT", default="", help=text)
     group.add_argument("--skip-bad", action="store_true", help="leave pairs with bad or missing files out, and say so")
-    add_execution(group, "folder for evaluation.json, .csv and .md, or for problems.txt and .json (default: none)")
+    add_execution(group, "folder for the report and the files behind it, or for problems.txt and .json (default: none)")
 
 
 def _add_labels(group: argparse._ArgumentGroup) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from dealias._files import write_json, write_text
 from dealias._processes import available_cores
 from dealias.report.comparison import Comparison
+from dealias.report.html import write_report
 from dealias.report.outcome import read_results, write_outcome
 from dealias.report.table import build_table, to_rich
 from dealias.train.run_directory import environment, new_run_directory
@@ -99,7 +100,8 @@ def compare(settings: CompareSettings, execution: Execution, console: Console) -
     folders = {fusion: [run.directory for run in runs if run.fusion == fusion] for fusion in settings.fusions}
     comparison = write_outcome(out, folders, {"settings": settings.to_dict(), "environment": env})
     console.print(to_rich(build_table(comparison), _title(settings)))
-    say(console, f"In {out}: comparison.md, .csv, .json, gallery.png, runs/")
+    write_report([out], out / "report.html")
+    say(console, f"In {out}: report.html, comparison.md, .csv, .json, gallery.png, runs/")
     return comparison
 
 

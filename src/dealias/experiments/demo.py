@@ -13,6 +13,7 @@ from dealias._files import replacing, write_json, write_text
 from dealias.analysis import FILTERS, folded_power, kept_band
 from dealias.report.comparison import Comparison, compare_runs
 from dealias.report.folding import render_folding
+from dealias.report.html import write_report
 from dealias.report.outcome import read_results, run_result
 from dealias.report.table import build_table, to_csv, to_markdown, to_rich
 
@@ -83,6 +84,7 @@ def demo(plan: Demo, execution: Execution, console: Console) -> Comparison:
     run_on_board(diagnose, missing, execution.crew(len(missing)), console, lambda done: f"{done.name}: diagnosed")
     comparison = write_diagnostics(execution.out, runs, plan.settings.fusions)
     write_folding(execution.out)
+    write_report([execution.out], execution.out / "report.html")
     table = build_table(comparison, CHANGES, cost=False)
     console.print(to_rich(table, "recall of poles by width; change of logits and labels under shifts"))
     _print_files(execution.out, console)
@@ -117,6 +119,7 @@ def _read(file: Path) -> dict[str, float]:
 def _print_files(out: Path, console: Console) -> None:
     say(console, f"Written to {out}:")
     for files, what in (
+        ("report.html", "all of this on one page"),
         ("comparison.md, .csv, .json", "scores, with differences paired by seed"),
         ("gallery.png", "images, truth, predictions and what changed"),
         ("diagnostics.md, .csv, .json", "recall of poles by width, change under shifts"),

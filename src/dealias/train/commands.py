@@ -9,9 +9,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.markup import escape
 
+from dealias.report.html import write_report
 from dealias.train.lightning_cli import TrainingCLI
 
-_FILES = ("config.yaml", "env.json", "metrics.csv", "metrics.json", "labels", "checkpoints")
+_FILES = ("report.html", "config.yaml", "env.json", "metrics.csv", "metrics.json", "labels", "checkpoints")
 
 _EXPECTED_WARNINGS = (
     r"LightningCLI's args parameter",  # dealias.cli has read the arguments from sys.argv
@@ -51,6 +52,8 @@ def run_training_command(command: str, arguments: list[str]) -> int:
 
 @rank_zero_only
 def _summarise(cli: TrainingCLI) -> None:
+    if cli.model.scores:
+        write_report([cli.run_directory], cli.run_directory / "report.html")
     scores = [f"{stage} mIoU {100 * values['mIoU']:.2f} %" for stage, values in cli.model.scores.items()]
     written = [name for name in _FILES if (cli.run_directory / name).exists()]
     text = f"{', '.join([f'{cli.subcommand} done', *scores])}; wrote {', '.join(written)} in {cli.run_directory}"

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training curves from the ``metrics.csv`` of runs, thinned to what a chart can show."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .chapters import Run
+from .charts import LineChart, line_chart
+from .documents import explained
+
+HISTORY_FILE = "metrics.csv"
+
+History = list[dict[str, float]]
+Curve = dict[float, float]
+
+_CURVES = (
+    ("train/loss", "Training loss", 1.0),
+    ("val/mIoU", "mIoU on validation, %", 100.0),
+    ("val/BIoU", "BIoU on validation, %", 100.0),
+)
+_BINS = 150
+
+
+def training_charts(runs: Mapping[str, Sequence[Run]]) -> list[LineChart]:
+    """Charts of what the runs logged; those without any run that logged twice are left out.
+
+    Raises:
+        ValueError: a ``metrics.csv`` holds something else; it is named.
+    """
+    histories = {name: [_read(run.folder) for run in of if run.folder is not None] for name, of in runs.items()}
+    charts = (
+        line_chart(title, "training step", _curves(histories, column, factor)) for column, title, factor in _CURVES
+    )
+    return [chart for chart in charts if chart is not None]
+
+
+def _curves(histories: Mapping[str, Sequence[History]], column: str, factor: float) -> dict[str, list[Curve]]:
+    """By variant, the values of a column by step; thinned if there are more than a chart can show."""
+    curves = {
+        name: [
+            {row["step"]: factor * row[column] for row in history if math.isfinite(row.get(column, math.nan))}
+            for history in of
+        ]
+        for name, of in histories.items()
+    }
+    of_all = [curve for of in curves.values() for curve in of]
+    if max(map(len, of_all), default=0) > _BINS:
+        width = max(step for curve in of_all for step in curve) / _BINS
+        curves = {name: [_thin(curve, width) for curve in of] for name, of in curves.items()}
+    return {name: [curve for curve in of if curve] for name, of in curves.items()}
+
+
+def _thin(curve: Curve, width: float) -> Curve:
+    """Means over intervals of so many steps, each at the middle of its interval; the same for all runs."""
+    intervals: defaultdict[int, list[float]] = defaultdict(list)
+    for step, value in curve.items():
+        intervals[min(int(step / width), _BINS - 1)].append(value)
+    return {(number + 0.5) * width: sum(values) / len(values) for number, values in sorted(intervals.items())}
+
+
+def _read(folder: Path) -> History:
+    path = folder / HISTORY_FILE
+    if not path.is_file():
+        return []
+    wanted = {"step", *(column for column, *_ in _CURVES)}
+    with explained(path, "a training history"), path.open(encoding="utf-8", newline="") as file:
+        rows = [{key: float(row[key]) for key in wanted & {*row} if row[key]} for row in csv.DictReader(file)]
+        return [row for row in rows if math.isfinite(row["step"])]
