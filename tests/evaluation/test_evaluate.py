@@ -74,6 +74,7 @@ def test_workers_do_not_change_a_byte(tmp_path, make_labels, run_command):
         "evaluation.csv",
         "evaluation.json",
         "evaluation.md",
+        "report.html",
     ]
 
 

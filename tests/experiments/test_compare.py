@@ -77,6 +77,7 @@ def test_everything_is_written_and_printed(finished):
     files = {path.name for path in out.iterdir()}
     assert files == {
         *("comparison.json", "comparison.md", "comparison.csv", "gallery.png", "config.yaml", "env.json", "runs"),
+        "report.html",
     }
     with (out / "comparison.csv").open() as file:
         assert [row["metric"] for row in csv.DictReader(file)] == METRICS * 2
@@ -84,7 +85,7 @@ def test_everything_is_written_and_printed(finished):
     with Image.open(out / "gallery.png") as gallery:
         assert gallery.width > 3 * 256 and gallery.height > 4 * 256
     assert all(f"{fusion}, seed {seed}: mIoU" in printed for fusion in SETTINGS.fusions for seed in (0, 1))
-    assert f"In {out}: comparison.md" in printed
+    assert f"In {out}: report.html, comparison.md" in printed
 
 
 def test_going_on_repeats_only_what_is_missing_with_the_same_numbers(finished, tmp_path):
