@@ -89,7 +89,8 @@ def test_tiny_configs_run_through_all_commands(capsys, config):
     code, out, err = dealias(capsys, "fit", "--config", config, "--run.directory", "runs/a", *QUIET)
     assert code == 0, err
     assert re.search(
-        r"fit done, val mIoU [\d.]+ %; wrote report.html, config.yaml, env.json, metrics.csv, metrics.json, .* in runs/a", out
+        r"fit done, val mIoU [\d.]+ %; wrote report.html, config.yaml, env.json, metrics.csv, metrics.json, .* in runs/a",
+        out,
     )
     run = Path("runs/a")
     result = json.loads((run / "metrics.json").read_text())
