@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dealias.prediction import Predictor, choose_device
+from dealias._device import choose_device
+from dealias.prediction import Predictor
 
 
 def snapshot(folder="."):

@@ -51,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict as the arguments say; the exit code."""
-    from dealias.prediction import Outputs, Predictor, begin_or_resume, check_apart, choose_device, find_images
+    from dealias._device import choose_device
+    from dealias.prediction import Outputs, Predictor, begin_or_resume, check_apart, find_images
     from dealias.train.run_directory import RUNS, new_run_directory
 
     if args.resume and args.out is None:

@@ -11,6 +11,7 @@ import torch
 import yaml
 from rich.console import Console
 
+from dealias._device import choose_device
 from dealias._files import write_json, write_text
 from dealias._processes import available_cores
 from dealias.report.comparison import Comparison
@@ -51,7 +52,7 @@ class Execution:
             raise ValueError("--resume needs --out, the folder of the comparison to go on with")
         if args.workers is not None and args.workers < 1:
             raise ValueError(f"--workers must be at least 1, got {args.workers}")
-        device = _check_device(args.device)
+        device = choose_device(args.device)
         return cls(args.out or new_run_directory(name), args.resume, device, args.workers)
 
     def crew(self, jobs: int) -> tuple[int, int]:
@@ -103,18 +104,6 @@ def compare(settings: CompareSettings, execution: Execution, console: Console) -
     write_report([out], out / "report.html")
     say(console, f"In {out}: report.html, comparison.md, .csv, .json, gallery.png, runs/")
     return comparison
-
-
-def _check_device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(name).type
-    except RuntimeError as error:
-        raise ValueError(f"--device: {str(error).splitlines()[0]}") from error
-    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
-        raise ValueError(f"--device {name}: runs can be on cpu and, where torch finds a GPU, on cuda")
-    return name
 
 
 def _describe(run: Run) -> str:

@@ -3,7 +3,7 @@
 
 from .inputs import ImageFile, Inputs, find_images
 from .outputs import Outputs, check_apart
-from .predictor import Predictor, choose_device
+from .predictor import Predictor
 from .record import begin_or_resume
 from .run import predict_images
 
@@ -14,7 +14,6 @@ __all__ = [
     "Predictor",
     "begin_or_resume",
     "check_apart",
-    "choose_device",
     "find_images",
     "predict_images",
 ]
