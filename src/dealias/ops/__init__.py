@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operators on tensors: a plain reference each, and a registered form for compile, export, autocast and autograd."""
 
+from .cross_similarity import cross_similarity
 from .kernel_normalize import kernel_normalize
 from .local_similarity import local_similarity
 from .point_sample import point_sample
 from .reassemble import reassemble
+from .spectrum import low_pass
 
-__all__ = ["kernel_normalize", "local_similarity", "point_sample", "reassemble"]
+__all__ = ["cross_similarity", "kernel_normalize", "local_similarity", "low_pass", "point_sample", "reassemble"]
