@@ -141,7 +141,7 @@ def test_wrong_options_are_named(options, message):
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="known: nearest, bilinear, carafe, freqfusion"):
+    with pytest.raises(ValueError, match=r"known: nearest, bilinear, .*, freqfusion"):
         create_fusion("freqfuse", 16, 8)
 
 

@@ -3,102 +3,17 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .. import fusion
-from ..fusion.offsets import initial_positions
-from ..fusion.similarity_sampler import SimilaritySampler
 from ..fusion.sizes import crop_to
-from ..ops import local_similarity
 from .naming import alias, publish_names
-
-
-def compute_similarity(input_tensor: Tensor, k: int = 3, dilation: int = 1, sim: str = "cos") -> Tensor:
-    """The published similarity, :func:`dealias.ops.local_similarity`: [B, C, H, W] to [B, k*k - 1, H, W].
-
-    Args:
-        input_tensor: features, [B, C, H, W].
-        k: side of the window, odd.
-        dilation: distance of neighbouring taps.
-        sim: ``"cos"`` or ``"dot"``.
-
-    Raises:
-        ValueError: unknown ``sim``, even ``k``, or not a map.
-    """
-    if sim not in ("cos", "dot"):
-        raise ValueError(f"compute_similarity: sim must be 'cos' or 'dot', got {sim!r}")
-    return local_similarity(input_tensor, k, dilation, "cosine" if sim == "cos" else "dot")
-
-
-class _PublishedSampler(SimilaritySampler):
-    """The offset generator with published state-dict keys."""
-
-    lr_offset = alias("offset")
-    lr_scope = alias("direct_scale")
-    hr_scope = alias("hr_direct_scale")
-    positions = alias("init_pos")
-
-    def __init__(
-        self,
-        channels: int,
-        groups: int = 4,
-        scale: int = 2,
-        kernel_size: int = 3,
-        local_window: int = 3,
-        norm: bool = True,
-        dynamic_scope: bool = True,
-        direction_feat: str = "sim_concat",
-    ) -> None:
-        super().__init__(channels, groups, scale, kernel_size, local_window, norm, dynamic_scope, direction_feat)
-        publish_names(self, {"lr_offset": "offset", "lr_scope": "direct_scale", "hr_scope": "hr_direct_scale"})
-        del self._buffers["positions"]
-        self.register_buffer("init_pos", initial_positions(groups, scale))
-
-
-class LocalSimGuidedSampler(_PublishedSampler):
-    """The published offset generator: ``forward(hr_x, lr_x, feat2sample)``.
-
-    Args:
-        in_channels: channels of both guides.
-        scale: ratio of fine to coarse size.
-        style: ``"lp"``, the only published one.
-        groups: channel groups with offsets of their own.
-        use_direct_scale: predict the factor of the offsets; without it 0.25.
-        kernel_size: side of the convolutions, odd.
-        local_window: side of the similarity window, odd.
-        sim_type: ``"cos"``, the only published one.
-        norm: GroupNorm on both guides.
-        direction_feat: ``"sim_concat"`` or ``"sim"``.
-
-    Raises:
-        ValueError: an unknown ``style``, ``sim_type`` or ``direction_feat``, or too few channels for the norm.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        scale: int = 2,
-        style: str = "lp",
-        groups: int = 4,
-        use_direct_scale: bool = True,
-        kernel_size: int = 1,
-        local_window: int = 3,
-        sim_type: str = "cos",
-        norm: bool = True,
-        direction_feat: str = "sim_concat",
-    ) -> None:
-        if (style, sim_type) != ("lp", "cos"):
-            raise ValueError(
-                f"LocalSimGuidedSampler: needs style 'lp' and sim_type 'cos', got {style!r} and {sim_type!r}"
-            )
-        super().__init__(in_channels, groups, scale, kernel_size, local_window, norm, use_direct_scale, direction_feat)
-
-    def forward(self, hr_x: Tensor, lr_x: Tensor, feat2sample: Tensor) -> Tensor:
-        """Resample ``feat2sample`` [B, C, FH, FW] with guides of ``in_channels``, fine and coarse."""
-        return super().forward(hr_x, lr_x, feat2sample)
+from .similarity_sampler import PublishedSampler
 
 
 class FreqFusion(fusion.FreqFusion):
@@ -130,13 +45,17 @@ class FreqFusion(fusion.FreqFusion):
         hamming_window: window the kernels.
         feature_resample_norm: GroupNorm on the sampler's guides.
         direction_feat: ``"sim_concat"`` (published for FPN, Mask2Former) or ``"sim"`` (SegNeXt): the shapes of the
-            sampler's weights.
+            sampler's weights. By default that of the published file, here ``"sim_concat"``.
 
     Raises:
         ValueError: ``scale_factor`` is not 1, even kernels, groups that do not divide the channels, unknown modes.
     """
 
-    sampler_class = _PublishedSampler
+    built_in: ClassVar[dict[str, Any]] = {}
+    """Options of the native module that are what they are, whatever the arguments."""
+    published_direction_feat: ClassVar[str] = "sim_concat"
+
+    sampler_class = PublishedSampler
     compress_hr = alias("hr_channel_compressor")
     compress_lr = alias("lr_channel_compressor")
     lowpass_encoder = alias("content_encoder")
@@ -167,31 +86,34 @@ class FreqFusion(fusion.FreqFusion):
         semi_conv: bool = True,
         hamming_window: bool = True,
         feature_resample_norm: bool = True,
-        direction_feat: str = "sim_concat",
+        direction_feat: str | None = None,
     ) -> None:
         if scale_factor != 1:
             raise ValueError(f"FreqFusion: scale_factor must be 1, got {scale_factor}")
-        super().__init__(
-            hr_channels,
-            lr_channels,
-            compressed_channels=compressed_channels,
-            lowpass_kernel=lowpass_kernel,
-            highpass_kernel=highpass_kernel,
-            up_group=up_group,
-            encoder_kernel=encoder_kernel,
-            encoder_dilation=encoder_dilation,
-            semi_conv=semi_conv,
-            comp_feat_upsample=comp_feat_upsample,
-            upsample_mode=upsample_mode,
-            use_high_pass=use_high_pass,
-            hr_residual=hr_residual,
-            hamming_window=hamming_window,
-            feature_resample=feature_resample,
-            feature_resample_group=feature_resample_group,
-            feature_resample_norm=feature_resample_norm,
-            direction_feat=direction_feat,
-        )
+        given: dict[str, Any] = {
+            "compressed_channels": compressed_channels,
+            "lowpass_kernel": lowpass_kernel,
+            "highpass_kernel": highpass_kernel,
+            "up_group": up_group,
+            "encoder_kernel": encoder_kernel,
+            "encoder_dilation": encoder_dilation,
+            "semi_conv": semi_conv,
+            "comp_feat_upsample": comp_feat_upsample,
+            "upsample_mode": upsample_mode,
+            "use_high_pass": use_high_pass,
+            "hr_residual": hr_residual,
+            "hamming_window": hamming_window,
+            "feature_resample": feature_resample,
+            "feature_resample_group": feature_resample_group,
+            "feature_resample_norm": feature_resample_norm,
+            "direction_feat": direction_feat or self.published_direction_feat,
+        }
+        super().__init__(hr_channels, lr_channels, **given | self.built_in)
         self.align_corners, self.hamming_window = align_corners, hamming_window
+        self._publish()
+
+    def _publish(self) -> None:
+        """Give parts and buffers their published names."""
         publish_names(
             self,
             {

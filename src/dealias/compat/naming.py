@@ -9,8 +9,16 @@ from torch import nn
 
 
 def alias(published: str) -> Any:
-    """A class attribute that reads the part registered under its published name."""
-    return property(lambda self: getattr(self, published))
+    """A class attribute that reads the part registered under its published name, a path with dots."""
+    path = published.split(".")
+
+    def read(module: nn.Module) -> Any:  # a plain function: dynamo cannot trace operator.attrgetter
+        part: Any = module
+        for name in path:
+            part = getattr(part, name)
+        return part
+
+    return property(read)
 
 
 def publish_names(module: nn.Module, names: dict[str, str]) -> None:
@@ -18,8 +26,15 @@ def publish_names(module: nn.Module, names: dict[str, str]) -> None:
 
     Args:
         module: its class has an :func:`alias` for every renamed part.
-        names: own name -> published name.
+        names: own name -> published name; a path with dots goes through empty modules.
     """
-    parts = {names.get(own, own): part for own, part in module._modules.items()}
+    parts = [(names.get(own, own), part) for own, part in module._modules.items()]
     module._modules.clear()
-    module._modules.update(parts)
+    for path, part in parts:
+        *parents, last = path.split(".")
+        holder = module
+        for parent in parents:
+            if parent not in holder._modules:
+                holder._modules[parent] = nn.Module()
+            holder = holder.get_submodule(parent)
+        holder._modules[last] = part

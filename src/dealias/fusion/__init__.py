@@ -4,31 +4,63 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
+from .a2u import A2U
 from .base import Fusion, FusionFactory, Unguided
 from .carafe import CARAFE
+from .deconv import Deconv
+from .dysample import DySample, DySamplePlus, DySampleSPlus
+from .fade import FADE
 from .freqfusion import FreqFusion
+from .freqfusion_variants import DSCONV_FF, DWT_FF
+from .guided_attention import GuidedAttention
+from .indexnet import IndexNet
 from .interpolation import Bilinear, Nearest
+from .pixel_shuffle import PixelShuffle
+from .sapa import SAPA
 
 __all__ = [
+    "A2U",
     "CARAFE",
+    "FADE",
     "FUSIONS",
+    "SAPA",
     "Bilinear",
+    "Deconv",
+    "DySample",
+    "DySamplePlus",
+    "DySampleSPlus",
     "FreqFusion",
     "Fusion",
     "FusionFactory",
+    "GuidedAttention",
+    "IndexNet",
     "Nearest",
+    "PixelShuffle",
     "Unguided",
     "create_fusion",
     "list_fusions",
 ]
 
-FUSIONS: dict[str, type[Fusion]] = {
+FUSIONS: dict[str, Callable[..., Fusion]] = {
     "nearest": Nearest,
     "bilinear": Bilinear,
+    "deconv": Deconv,
+    "pixel_shuffle": PixelShuffle,
     "carafe": CARAFE,
+    "indexnet": IndexNet,
+    "a2u": A2U,
+    "fade": FADE,
+    "sapa": SAPA,
+    "dysample": DySample,
+    "dysample+": DySamplePlus,
+    "dysample-s+": DySampleSPlus,
     "freqfusion": FreqFusion,
+    "dsconv-ff": DSCONV_FF,
+    "dwt-ff": DWT_FF,
+    "guided_attention": GuidedAttention,
 }
 """Every fusion by name."""
 

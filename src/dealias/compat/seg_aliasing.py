@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints of "When Semantic Segmentation Meets Frequency Aliasing" (ICLR 2024, arXiv:2403.09065).
+
+They hold a ResNet with deep stem under ``backbone``, UPerNet under ``decode_head`` and an FCN head under
+``auxiliary_head``. Keys and shapes tell the network, but a prefilter without weights.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dealias.filters import Blur
+from dealias.filters.blur import binomial_kernel
+from dealias.models import SegmentationModel, create_model
+
+from .renaming import Rules, load_renamed, published_name
+
+_ENCODERS = {
+    (False, (2, 2, 2, 2)): "resnet18",
+    (False, (3, 4, 6, 3)): "resnet34",
+    (True, (3, 4, 6, 3)): "resnet50c",
+    (True, (3, 4, 23, 3)): "resnet101c",
+    (True, (3, 8, 36, 3)): "resnet152c",
+}
+"""timm's names by whether the blocks are bottlenecks and by their number in each stage."""
+
+_CONV_NORM_ACT = {
+    r"decoder\.pooling\.branches\.(\d)": r"decode_head.psp_modules.\1.1",
+    r"decoder\.pooling\.fuse": "decode_head.bottleneck",
+    r"decoder\.laterals\.(\d)": r"decode_head.lateral_convs.\1",
+    r"decoder\.smooth\.(\d)": r"decode_head.fpn_convs.\1",
+    r"decoder\.fuse": "decode_head.fpn_bottleneck",
+    r"auxiliary\.conv": "auxiliary_head.convs.0",
+}
+_MIXER = r"^encoder\.body\.(layer\d\.\d+)\.conv2\.mixer\."
+_RULES: Rules = {
+    r"^encoder\.body\.conv1\.": "backbone.stem.",
+    r"^encoder\.body\.bn1\.": "backbone.stem.7.",
+    rf"{_MIXER}spatial\.": r"backbone.\1.att.freq_weight_conv.",
+    rf"{_MIXER}(low|high)_gate\.0\.": r"backbone.\1.att.channel_att_\2.1.",
+    rf"{_MIXER}(low|high)_gate\.2\.": r"backbone.\1.att.channel_att_\2.3.",
+    **{rf"^encoder\.body\.layer{i}\.0\.prefilter\.conv\.": f"backbone.AdaD.{i - 1}.conv." for i in (2, 3, 4)},
+    **{rf"^encoder\.body\.layer{i}\.0\.prefilter\.norm\.": f"backbone.AdaD.{i - 1}.bn." for i in (2, 3, 4)},
+    **{rf"^encoder\.body\.layer{i}\.0\.prefilter\.kernel$": f"backbone.AdaD.{i - 1}.filt" for i in (2, 3, 4)},
+    r"^encoder\.body\.": "backbone.",
+    r"^decoder\.classifier\.1\.": "decode_head.conv_seg.",
+    r"^auxiliary\.classifier\.1\.": "auxiliary_head.conv_seg.",
+    **{rf"^{own}\.0\.": f"{published}.conv." for own, published in _CONV_NORM_ACT.items()},
+    **{rf"^{own}\.1\.": f"{published}.bn." for own, published in _CONV_NORM_ACT.items()},
+}
+
+
+def load(
+    state_dict: Mapping[str, Tensor],
+    *,
+    prefilter: str | None = None,
+    prefilter_options: Mapping[str, Any] | None = None,
+    released: bool = True,
+) -> SegmentationModel:
+    """Build the network of a published checkpoint and load its weights.
+
+    Args:
+        state_dict: tensors by their published names.
+        prefilter: the name of a prefilter of this library. None: ``"blur"`` or ``"adaptive_blur"`` where the checkpoint
+            has one, else ``"daf"``, as in the published configurations.
+        prefilter_options: its options, such as ``{"cutoff": 0.25}`` where the published ``freq_thres`` was not 0.35.
+        released: compute as the published code does; False: as :func:`dealias.models.create_model` does by default.
+
+    Raises:
+        ValueError: another network than the published ones, or a prefilter other than the checkpoint's.
+    """
+    blurs = {key: value for key, value in state_dict.items() if re.search(r"^backbone\.AdaD\.\d\.filt$", key)}
+    weights = {key: value for key, value in state_dict.items() if key not in blurs}
+    found, options = _find_prefilter(blurs, weights)
+    if prefilter is not None and found is not None and prefilter != found:
+        raise ValueError(f"the checkpoint has the prefilter {found!r}, not {prefilter!r}")
+    network = create_model(
+        "upernet",
+        **_encoder(weights),
+        **_heads(weights),
+        prefilter=prefilter or found or "daf",
+        prefilter_options=options | dict(prefilter_options or {}),
+        mixer="freqmix" if any(".att." in key for key in weights) else None,
+        released=released,
+    )
+    load_renamed(network, weights, _RULES)
+    return network.eval()
+
+
+def to_published(network: SegmentationModel) -> dict[str, Tensor]:
+    """The other way round: the weights of a network that :func:`load` made, by their published names."""
+    weights = {published_name(key, _RULES): value for key, value in network.state_dict().items()}
+    for key, module in network.named_modules():
+        if isinstance(module, Blur):
+            name = published_name(f"{key}.kernel", _RULES)
+            weights[name] = module.kernel.repeat(module.channels or 1, 1, 1, 1)
+    return weights
+
+
+def _find_prefilter(blurs: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> tuple[str | None, dict[str, Any]]:
+    """Name and options of a prefilter that the checkpoint has tensors of."""
+    for key, kernels in blurs.items():
+        expected = binomial_kernel(kernels.shape[-1]).expand(kernels.shape)
+        if not torch.allclose(kernels.float(), expected, atol=1e-6):
+            raise ValueError(f"{key} must be a binomial blur for every channel, got {kernels[0].tolist()}")
+        return "blur", {"taps": kernels.shape[-1]}
+    adaptive = weights.get("backbone.AdaD.1.conv.weight")
+    if adaptive is not None:
+        kernel_size = adaptive.shape[-1]
+        return "adaptive_blur", {"kernel_size": kernel_size, "groups": adaptive.shape[0] // kernel_size**2}
+    return None, {}
+
+
+def _encoder(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The arguments of ``create_model`` for the backbone."""
+    stem = _shape(weights, "backbone.stem.0.weight")
+    blocks = {m.groups() for key in weights if (m := re.match(r"backbone\.layer(\d)\.(\d+)\.", key))}
+    depths = tuple(sum(layer == str(i) for layer, _ in blocks) for i in (1, 2, 3, 4))
+    kind = ("backbone.layer1.0.conv3.weight" in weights, depths)
+    if kind not in _ENCODERS:
+        known = ", ".join(f"{'-'.join(map(str, depths))} ({name})" for (_, depths), name in _ENCODERS.items())
+        raise ValueError(f"the backbone must have stages of {known} blocks, found {'-'.join(map(str, depths))}")
+    return {
+        "encoder_name": _ENCODERS[kind],
+        "encoder_options": {"stem_type": "deep", "stem_width": stem[0]},
+        "in_channels": stem[1],
+    }
+
+
+def _heads(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The arguments of ``create_model`` for the heads."""
+    auxiliary = any(key.startswith("auxiliary_head.") for key in weights)
+    return {
+        "classes": _shape(weights, "decode_head.conv_seg.weight")[0],
+        "decoder_channels": _shape(weights, "decode_head.fpn_bottleneck.conv.weight")[0],
+        "auxiliary": auxiliary,
+    } | ({"auxiliary_channels": _shape(weights, "auxiliary_head.convs.0.conv.weight")[0]} if auxiliary else {})
+
+
+def _shape(weights: Mapping[str, Tensor], key: str) -> torch.Size:
+    if key not in weights:
+        raise ValueError(f"no checkpoint of this layout: {key} is missing")
+    return weights[key].shape

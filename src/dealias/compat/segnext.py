@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints of SegNeXt (arXiv:2209.08575) and of SegNeXt + FreqFusion (arXiv:2408.12879).
+
+They hold MSCAN under ``backbone`` and the Hamburger head under ``decode_head``. Keys and shapes tell the network, but
+how FreqFusion brings its guides to the fine grid.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dealias.backbones import MSCANS, create_encoder
+from dealias.fusion import FreqFusion, Fusion
+from dealias.fusion.freqfusion import hamming_2d
+from dealias.fusion.similarity_sampler import SimilaritySampler
+from dealias.heads import Growing
+from dealias.models import SegmentationModel, create_model
+from dealias.models.segnext import guide_channels, segnext_fusion
+
+from .published import tensors
+from .renaming import load_renamed, published_name
+from .segnext_names import RULES
+
+_FIXED = re.compile(r"\.(hamming_lowpass|hamming_highpass|init_pos)$")
+_NEVER_USED = "decode_head.high2low_convs."
+"""Weights that an option of the published head makes and nothing reads."""
+
+
+def load(
+    state_dict: Mapping[str, Tensor],
+    *,
+    fusion_options: Mapping[str, Any] | None = None,
+    decomposition_options: Mapping[str, Any] | None = None,
+) -> SegmentationModel:
+    """Build the network of a published checkpoint and load its weights.
+
+    A head made with the published ``low2high_residual`` works, but its network has no configuration to rebuild it from.
+
+    Args:
+        state_dict: tensors by their published names.
+        fusion_options: options of :class:`~dealias.fusion.FreqFusion` that a checkpoint does not tell, where they are
+            not the published defaults: ``semi_conv``, ``comp_feat_upsample``, ``upsample_mode``, ``encoder_dilation``.
+        decomposition_options: those of :class:`~dealias.heads.NMF`, whose defaults are the published numbers. The
+            published code draws bases anew for every image; here only with ``{"seed": None}``.
+
+    Raises:
+        ValueError: another network than the published ones.
+    """
+    weights = {key: value for key, value in state_dict.items() if not key.startswith(_NEVER_USED)}
+    fixed = {key: weights.pop(key) for key in list(weights) if _FIXED.search(key)}
+    network = create_model(
+        "segnext",
+        **_encoder(weights),
+        **_fusion(weights, fixed, fusion_options or {}),
+        classes=_shape(weights, "decode_head.conv_seg.weight")[0],
+        decoder_channels=_shape(weights, "decode_head.align.conv.weight")[0],
+        decomposition_options=decomposition_options,
+    )
+    if any(key.startswith("decode_head.low2high_convs.") for key in weights):
+        head: Any = network.decoder
+        head.path = _ResidualGrowing(_sizes(weights)["channels"][1:], head.path.fusions)
+        network.config = {}
+    load_renamed(network, weights, RULES)
+    return network.eval()
+
+
+def to_published(network: SegmentationModel) -> dict[str, Tensor]:
+    """The other way round: the weights of a SegNeXt of this library by their published names, fixed ones included."""
+    weights = {published_name(key, RULES): value for key, value in network.state_dict().items()}
+    for key, module in network.named_modules():
+        if isinstance(module, SimilaritySampler):
+            weights[published_name(f"{key}.positions", RULES)] = module.positions
+        if isinstance(module, FreqFusion):
+            windows = {"lowpass_window": module.lowpass_window, "highpass_window": module.highpass_window}
+            for name, window in windows.items():
+                published = torch.ones(1) if window is None else window[None, None]
+                weights[published_name(f"{key}.{name}", RULES)] = published
+    return weights
+
+
+def encoder_weights(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights of a published MSCAN by this library's names.
+
+    Save them, and the file is what ``encoder_weights`` of :func:`dealias.models.create_model` takes.
+
+    Args:
+        state_dict: what ``torch.load(path, weights_only=True)`` gives for a backbone trained on ImageNet, whose
+            classifier is left out, or for a SegNeXt.
+
+    Raises:
+        ValueError: keys and shapes that do not fit; lists them by their published names.
+    """
+    backbone = {
+        f"backbone.{key.removeprefix('backbone.')}": value
+        for key, value in tensors(state_dict).items()
+        if not key.startswith(("head.", "decode_head."))
+    }
+    found = _encoder(backbone)
+    encoder = create_encoder(found["encoder_name"], in_channels=found["in_channels"], options=found["encoder_options"])
+    load_renamed(nn.ModuleDict({"encoder": encoder}), backbone, RULES)
+    return encoder.state_dict()
+
+
+class _ResidualGrowing(Growing):
+    """The published ``low2high_residual``: what the last step added goes into hr', and nothing is interleaved."""
+
+    def __init__(self, channels: Sequence[int], fusions: Iterable[Fusion]) -> None:
+        made = iter(fusions)
+        super().__init__(channels, lambda hr_channels, lr_channels: next(made))
+        self.residuals = nn.ModuleList(nn.Conv2d(before, c, 1) for before, c in pairwise(reversed(channels)))
+
+    def join(self, step: int, hr: Tensor, lr_up: Tensor) -> Tensor:
+        residual = self.residuals[step]
+        return torch.cat([hr + residual(lr_up[:, : residual.in_channels]), lr_up], dim=1)
+
+
+def _sizes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The sizes of the backbone."""
+    embeddings = ["patch_embed1.proj.3", *(f"patch_embed{n}.proj" for n in (2, 3, 4))]
+    channels = tuple(_shape(weights, f"backbone.{name}.weight")[0] for name in embeddings)
+    hidden = tuple(_shape(weights, f"backbone.block{n}.0.mlp.fc1.weight")[0] for n in (1, 2, 3, 4))
+    blocks = {m.groups() for key in weights if (m := re.match(r"backbone\.block(\d)\.(\d+)\.", key))}
+    return {
+        "channels": channels,
+        "depths": tuple(sum(level == str(n) for level, _ in blocks) for n in (1, 2, 3, 4)),
+        "mlp_ratios": tuple(wide // c for wide, c in zip(hidden, channels, strict=True)),
+    }
+
+
+def _encoder(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The arguments of ``create_model`` for the backbone."""
+    sizes = _sizes(weights)
+    name = next((name for name, known in MSCANS.items() if sizes == known), None)
+    return {
+        "encoder_name": name or next(iter(MSCANS)),
+        "encoder_options": {} if name else sizes,
+        "in_channels": _shape(weights, "backbone.patch_embed1.proj.0.weight")[1],
+    }
+
+
+def _fusion(weights: Mapping[str, Tensor], fixed: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of ``create_model`` for the fusion."""
+    prefixes = sorted({m[0] for key in weights if (m := re.match(r"decode_head\.freqfusions\.\d+\.", key))})
+    if not prefixes:
+        if options:
+            raise ValueError(f"the checkpoint has no FreqFusion to give the options {dict(options)}")
+        return {"fusion": "bilinear"}
+    found = _freqfusion_options(weights, fixed, prefixes[0]) | dict(options)
+    guides = {}
+    for prefix in prefixes:
+        guide, hr_channels = _shape(weights, f"{prefix}hr_channel_compressor.weight")[:2]
+        guides[hr_channels, _shape(weights, f"{prefix}lr_channel_compressor.weight")[1]] = guide
+    if all(guide == guide_channels(*pair) for pair, guide in guides.items()):
+        return {"fusion": "freqfusion", "fusion_options": found}
+    return {"fusion": partial(_guided, guides, found)}
+
+
+def _guided(
+    guides: Mapping[tuple[int, int], int], options: Mapping[str, Any], hr_channels: int, lr_channels: int
+) -> Fusion:
+    """FreqFusion with the guide channels of a checkpoint."""
+    guide = guides.get((hr_channels, lr_channels), guide_channels(hr_channels, lr_channels))
+    return segnext_fusion("freqfusion", hr_channels, lr_channels, compressed_channels=guide, **options)
+
+
+def _freqfusion_options(weights: Mapping[str, Tensor], fixed: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
+    lowpass = _shape(weights, f"{prefix}content_encoder.weight")
+    highpass = weights.get(f"{prefix}content_encoder2.weight")
+    direction = weights.get(f"{prefix}dysampler.offset.weight")
+    options: dict[str, Any] = {
+        "lowpass_kernel": math.isqrt(lowpass[0]),
+        "encoder_kernel": lowpass[-1],
+        "use_high_pass": highpass is not None,
+        "hamming_window": _has_window(fixed, f"{prefix}hamming_lowpass"),
+        "feature_resample": direction is not None,
+    }
+    if highpass is not None:
+        options["highpass_kernel"] = math.isqrt(highpass.shape[0])
+    if direction is not None:
+        options["feature_resample_group"] = direction.shape[0] // 8  # x and y of 2 x 2 sub-pixels
+        options["feature_resample_norm"] = f"{prefix}dysampler.norm_hr.weight" in weights
+        options["direction_feat"] = "sim" if direction.shape[1] == 8 else "sim_concat"  # 8 neighbours alone
+    return options
+
+
+def _has_window(fixed: Mapping[str, Tensor], key: str) -> bool:
+    side = _shape(fixed, key)[-1]
+    if side > 1 and not torch.allclose(fixed[key].float(), hamming_2d(side), atol=1e-6):
+        raise ValueError(f"{key} must be a Hamming window, got {fixed[key].flatten().tolist()}")
+    return side > 1
+
+
+def _shape(weights: Mapping[str, Tensor], key: str) -> torch.Size:
+    if key not in weights:
+        raise ValueError(f"no checkpoint of this layout: {key} is missing")
+    return weights[key].shape
