@@ -1,10 +1,83 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every test starts from the same random state."""
+"""Every test starts from the same random state; tiny data sets in the folders of published ones."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+
+Size = tuple[int, int]
 
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def write_dataset() -> Callable[..., Path]:
+    """``write_dataset("cityscapes" | "ade20k" | "voc2012", root, size=(64, 96))``: the data set's folder, ``root``."""
+    writers = {"cityscapes": _cityscapes, "ade20k": _ade20k, "voc2012": _voc2012}
+
+    def write(kind: str, root: Path, size: Size = (64, 96)) -> Path:
+        writers[kind](root, size)
+        return root
+
+    return write
+
+
+def _cityscapes(root: Path, size: Size) -> None:
+    names = {"train": ("aachen/aachen_0", "aachen/aachen_1", "bochum/bochum_0"), "val": ("lindau/lindau_0",)}
+    for split, keys in {**names, "test": ("berlin/berlin_0",)}.items():
+        for i, key in enumerate(keys):
+            _save(root / "leftImg8bit" / split / f"{key}_leftImg8bit.png", _image(size, i))
+            labels = root / "gtFine" / split / key
+            _save(labels.with_name(f"{labels.name}_gtFine_labelIds.png"), _blocks(range(34), size, i))
+            _save(labels.with_name(f"{labels.name}_gtFine_instanceIds.png"), np.zeros(size, np.uint16))
+            _save(labels.with_name(f"{labels.name}_gtFine_color.png"), np.zeros((*size, 4), np.uint8))
+
+
+def _ade20k(root: Path, size: Size) -> None:
+    for split, name, count in (("training", "ADE_train_0000000", 3), ("validation", "ADE_val_0000000", 1)):
+        for i in range(count):
+            _save(root / "images" / split / f"{name}{i}.jpg", _image(size, i))
+            _save(root / "annotations" / split / f"{name}{i}.png", _blocks(range(151), size, i))
+
+
+def _voc2012(root: Path, size: Size) -> None:
+    """With label maps of all names in ``SegmentationClassAug``, one of which is not in the lists of the original."""
+    lists = {"train": ["2007_000032", "2007_000039"], "val": ["2007_000033"]}
+    lists |= {"trainval": lists["train"] + lists["val"], "trainaug": [*lists["train"], "2008_000002"]}
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    for split, names in lists.items():
+        (root / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n")
+    for i, name in enumerate([*lists["trainval"], "2008_000002", "2012_000001"]):
+        _save(root / "JPEGImages" / f"{name}.jpg", _image(size, i))
+        labels = _blocks([*range(21), 255], size, i)
+        if name < "2008":
+            picture = Image.fromarray(labels, mode="P")
+            picture.putpalette([(7 * value) % 256 for value in range(3 * 256)])
+            _save(root / "SegmentationClass" / f"{name}.png", picture)
+        if name < "2012":
+            _save(root / "SegmentationClassAug" / f"{name}.png", labels)
+
+
+def _image(size: Size, number: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (*size, 3), np.uint8)
+
+
+def _blocks(ids: Sequence[int], size: Size, number: int) -> np.ndarray:
+    """Blocks of 8 x 8 pixels; the first row of pixels has all ids one after the other, as far as it reaches."""
+    rows, columns = -(-size[0] // 8), -(-size[1] // 8)
+    blocks = np.random.default_rng(number).choice(np.array(ids, np.uint8), (rows, columns))
+    labels = blocks.repeat(8, 0).repeat(8, 1)[: size[0], : size[1]]
+    labels[0] = np.resize(np.array(ids, np.uint8), size[1])
+    return labels
+
+
+def _save(path: Path, pixels: np.ndarray | Image.Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(path)

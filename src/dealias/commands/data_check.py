@@ -5,17 +5,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .evaluate import add_classes, add_execution
+
+if TYPE_CHECKING:
+    from dealias.evaluation import DatasetFolders
+    from dealias.evaluation.presets import Preset
 
 _DESCRIPTION = """\
 Read every image and label map of a data set once: sizes, modes, how frequent classes are, ids that are no class, and
 every file that cannot be used with the reason. The exit code is 1 if there is such a file.
 
-Images and label maps are those in ROOT/images and ROOT/labels (or ROOT/annotations), in any sub-folders such as train
-and val, paired by their paths without ending and suffix."""
+Images and label maps are those of Cityscapes, ADE20K or PASCAL VOC 2012 if ROOT is one of these, or holds it. Otherwise
+they are those in ROOT/images and ROOT/labels (or ROOT/annotations), in any sub-folders such as train and val, paired by
+their paths without ending and suffix, and --classes or --preset camvid is needed."""
 
-PRESETS = ("camvid",)
+PRESETS = ("camvid", "cityscapes", "ade20k", "voc2012")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the data set")
-    classes = parser.add_mutually_exclusive_group(required=True)
+    classes = parser.add_mutually_exclusive_group()
     add_classes(classes, required=False)
-    classes.add_argument("--preset", choices=PRESETS, help="classes and ignored ids of a known data set")
+    text = "classes, ignored ids and files of a known data set (default: what is recognised)"
+    classes.add_argument("--preset", choices=PRESETS, help=text)
     text = "ids that label maps may hold beside the classes (default: 255, or those of the preset)"
     parser.add_argument("--ignore", metavar="ID,...", help=text)
     files = parser.add_argument_group("files")
@@ -45,18 +52,14 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from dealias._files import write_json
-    from dealias.evaluation import DatasetFolders, check_dataset, find_folders
+    from dealias.evaluation import check_dataset
     from dealias.evaluation.console import progress_bar, say, show_problems, write_problems
-    from dealias.evaluation.dataset_folders import below
     from dealias.evaluation.inventory_tables import inventory_dict, inventory_tables
 
-    classes, ignored = _classes(args)
-    list_file = None if args.list is None else below(args.root, args.list)
-    places = find_folders(args.root, args.images, args.labels)
-    folders = DatasetFolders(*places, args.image_suffix, args.label_suffix, list_file)
+    parts, classes, ignored = _what_to_check(args)
     console, errors = Console(), Console(stderr=True)
     with progress_bar(errors, "pairs") as move:
-        inventory = check_dataset(folders, classes, ignored, args.workers, move)
+        inventory = check_dataset(parts, classes, ignored, args.workers, move)
     if args.out is not None:
         write_problems(args.out, inventory.problems)
         write_json(args.out / "data_check.json", inventory_dict(inventory))
@@ -70,11 +73,35 @@ def run(args: argparse.Namespace) -> int:
     return 1
 
 
-def _classes(args: argparse.Namespace) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Names of the classes, and the ids that are allowed beside them."""
+def _what_to_check(args: argparse.Namespace) -> tuple[list[DatasetFolders], tuple[str, ...], tuple[int, ...]]:
+    """The data set's parts, names of its classes, and the ids that are allowed beside them."""
     from dealias.evaluation.options import parse_classes, parse_ids
-    from dealias.evaluation.presets import PRESETS
 
-    preset = PRESETS.get(args.preset)
-    classes, ignored = preset if preset is not None else (parse_classes(args.classes), (255,))
-    return classes, ignored if args.ignore is None else parse_ids(args.ignore)
+    ignored: tuple[int, ...] = (255,)
+    parts: list[DatasetFolders] = []
+    if args.classes is not None:
+        classes = parse_classes(args.classes)
+    else:
+        preset = _preset(args.root, args.preset)
+        classes, ignored, parts = preset.classes, preset.ignored, preset.find(args.root)
+    if parts and any((args.images, args.labels, args.list)):
+        raise ValueError("this data set's files are known; for other folders or lists give --classes")
+    return parts or [_folders(args)], classes, ignored if args.ignore is None else parse_ids(args.ignore)
+
+
+def _preset(root: Path, name: str | None) -> Preset:
+    from dealias.evaluation.presets import PRESETS, recognise
+
+    name = name or recognise(root)
+    if name is None:
+        raise ValueError(f"{root}: none of the data sets that are recognised; give --classes or --preset")
+    return PRESETS[name]
+
+
+def _folders(args: argparse.Namespace) -> DatasetFolders:
+    from dealias.evaluation import DatasetFolders, find_folders
+    from dealias.evaluation.dataset_folders import below
+
+    list_file = None if args.list is None else below(args.root, args.list)
+    places = find_folders(args.root, args.images, args.labels)
+    return DatasetFolders(*places, args.image_suffix, args.label_suffix, list_file)

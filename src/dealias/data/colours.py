@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
-from .sample import Colour, Palette
+if TYPE_CHECKING:
+    from .sample import Colour, Palette
 
 _GOLDEN_ANGLE = 0.381966
 _LIGHTNESS = (0.5, 0.7, 0.35)

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
 from .colours import check_palette, default_palette
 from .images import IMAGE_SUFFIXES, LABEL_SUFFIXES, read_image, read_labels
+from .label_ids import LabelIds, shortened
 from .sample import Palette, Sample
-
-_SHOWN = 10
 
 
 class SegmentationFolders:
@@ -37,6 +35,8 @@ class SegmentationFolders:
         list_file: text file with one key or relative image path per line; ``None``: all files.
         suffixes: what image and label names have between key and ending, as ``("_leftImg8bit",
             "_gtFine_labelTrainIds")``; files without it are passed over.
+        label_map: id in the files to class id or ``ignore_index``, of all ids that they may have beside the ignored
+            ones; ``None``: files hold class ids.
 
     Attributes:
         names: keys of the samples.
@@ -59,6 +59,7 @@ class SegmentationFolders:
         ignore_labels: Sequence[int] = (),
         list_file: str | Path | None = None,
         suffixes: tuple[str, str] = ("", ""),
+        label_map: Mapping[int, int] | None = None,
     ) -> None:
         if not classes:
             raise ValueError("classes must name at least one class")
@@ -70,7 +71,7 @@ class SegmentationFolders:
         )
         self.ignore_index = ignore_index
         self.ignore_labels = tuple(ignore_labels)
-        self._dtype = torch.uint8 if 0 <= ignore_index < 256 and len(classes) <= 256 else torch.int64
+        self._ids = LabelIds(len(classes), ignore_index, (*ignore_labels, ignore_index), label_map)
 
         image_files = _files_by_key(Path(images), IMAGE_SUFFIXES, suffixes[0])
         label_files = _files_by_key(Path(labels), LABEL_SUFFIXES, suffixes[1])
@@ -81,7 +82,8 @@ class SegmentationFolders:
             _refuse(set(self.names) - image_files.keys(), f"samples of {list_file} without an image in {images}")
         if not self.names:
             raise ValueError(f"{list_file or images}: empty split, found no images ({', '.join(IMAGE_SUFFIXES)})")
-        _refuse(set(self.names) - label_files.keys(), f"images in {images} without a label map in {labels}")
+        maps = f"label map{f' *{suffixes[1]}' if suffixes[1] else ''}"
+        _refuse(set(self.names) - label_files.keys(), f"images in {images} without a {maps} in {labels}")
         if list_file is None:
             _refuse(label_files.keys() - image_files.keys(), f"label maps in {labels} without an image in {images}")
         self.files = [(image_files[name], label_files[name]) for name in self.names]
@@ -97,22 +99,8 @@ class SegmentationFolders:
             raise ValueError(
                 f"{label_file}: size {_size(labels)} differs from {_size(image)} of its image {image_file}{swapped}"
             )
-        mask = self._class_ids(labels, label_file)
-        return {"image": tv_tensors.Image(image), "mask": tv_tensors.Mask(mask), "name": self.names[index]}
-
-    def _class_ids(self, labels: Tensor, file: Path) -> Tensor:
-        """Map ignored ids to ``ignore_index`` and refuse unknown ones."""
-        ids = labels.to(torch.int32)
-        ignored = ids == self.ignore_index
-        for label in self.ignore_labels:
-            ignored |= ids == label
-        unknown = ids[((ids < 0) | (ids >= len(self.classes))) & ~ignored]
-        if len(unknown):
-            raise ValueError(
-                f"{file}: unknown class ids {_shortened(unknown.unique().tolist())}; "
-                f"expected 0..{len(self.classes) - 1} or ignored {sorted({self.ignore_index, *self.ignore_labels})}"
-            )
-        return ids.masked_fill_(ignored, self.ignore_index).to(self._dtype)
+        mask = tv_tensors.Mask(self._ids(labels, label_file))
+        return {"image": tv_tensors.Image(image), "mask": mask, "name": self.names[index]}
 
 
 def _files_by_key(folder: Path, endings: Sequence[str], suffix: str) -> dict[str, Path]:
@@ -149,11 +137,7 @@ def _refuse(names: Iterable[str], what: str) -> None:
     """Raise if there are such names, with their number and the first few."""
     found = sorted(names)
     if found:
-        raise ValueError(f"{len(found)} {what}: {_shortened(found)}")
-
-
-def _shortened(items: Sequence[object]) -> str:
-    return ", ".join(map(str, items[:_SHOWN])) + (", ..." if len(items) > _SHOWN else "")
+        raise ValueError(f"{len(found)} {what}: {shortened(found)}")
 
 
 def _size(tensor: Tensor) -> str:
