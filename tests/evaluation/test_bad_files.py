@@ -2,12 +2,14 @@
 """Every bad file is listed with its reason, and nothing is written but the list."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dealias.evaluation import BadFilesError, LabelFolders, Scoring, evaluate_folders
+from dealias.evaluation import BadFilesError, LabelFolders, Scoring, evaluate_folders, scoring
+from dealias.evaluation.scoring import Counts
 
 CLASSES = 5
 
@@ -121,6 +123,38 @@ def test_both_files_of_a_pair_can_be_bad(make_labels):
         str(labels.predictions / "image0.png"),
         str(labels.truth / "image0.png"),
     ]
+
+
+@pytest.mark.parametrize("bad", ["known before", "found on the way"])
+def test_nothing_is_scored_once_a_problem_is_known(make_labels, monkeypatch, bad):
+    labels = make_labels(40)
+    (labels.truth / "image39.png").write_bytes(b"")
+    if bad == "known before":
+        (labels.truth / "image0.png").unlink()
+    else:
+        (labels.truth / "image0.png").write_bytes(b"")
+    scored = []
+    monkeypatch.setattr(scoring, "_count", lambda settings, pair, *labels: scored.append(pair.name) or Counts.empty(5))
+    seen = []
+    with pytest.raises(BadFilesError) as error:
+        folders = LabelFolders(labels.predictions, labels.truth)
+        evaluate_folders(folders, Scoring(tuple("abcde")), workers=1, on_progress=lambda *news: seen.append(news))
+    named = [Path(found.file).name for found in error.value.problems]
+    assert named == ["image0.png", "image39.png"]
+    assert len(scored) == 0 if bad == "known before" else 0 < len(scored) < 10
+    assert seen[-1] == (39, 39) if bad == "known before" else seen[-1] == (40, 40)
+
+
+def test_workers_list_the_same_problems(make_labels):
+    labels = make_labels(40)
+    for number in (3, 20, 38):
+        (labels.truth / f"image{number}.png").write_bytes(b"")
+    found = []
+    for workers in (1, 2):
+        with pytest.raises(BadFilesError) as error:
+            evaluate_folders(LabelFolders(labels.predictions, labels.truth), Scoring(tuple("abcde")), workers)
+        found.append(error.value.problems)
+    assert found[0] == found[1] and len(found[0]) == 3
 
 
 def test_skip_bad_scores_the_rest_and_says_so(tmp_path, spoil, run_command, evaluate, capsys):

@@ -153,3 +153,55 @@ def test_unknown_layouts(tmp_path, dataset, run_command):
 
 def test_check_is_a_command_of_data(dataset, run_command):
     assert run_command("data", "check", dataset[0], "--classes", 3, "--workers", 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "splits", "names", "allowed"),
+    [
+        ("cityscapes", {"train": 3, "val": 1, "test": 1}, 19, [*range(7), 9, 10, 14, 15, 16, 18, 29, 30]),
+        ("ade20k", {"training": 3, "validation": 1}, 150, [0]),
+        ("voc2012", {"train_aug": 3, "val": 1}, 21, [255]),
+    ],
+)
+def test_published_layouts_are_recognised(tmp_path, write_dataset, check, capsys, kind, splits, names, allowed):
+    root = write_dataset(kind, tmp_path / "VOCdevkit" / "VOC2012", (40, 152))
+    code, found = check(root, classes=())
+    assert code == 0 and found["splits"] == splits and found["pairs"] == sum(splits.values())
+    assert [entry["id"] for entry in found["classes"]] == list(range(names))
+    assert all(entry["files"] == found["pairs"] and entry["pixels"] for entry in found["classes"])
+    assert [(entry["id"], entry["ignored"]) for entry in found["other_ids"]] == [(label, True) for label in allowed]
+    counted = sum(entry["pixels"] for entry in found["classes"] + found["other_ids"])
+    assert counted == 40 * 152 * found["pairs"]
+    assert check(root.parent if kind == "voc2012" else root, classes=("--preset", kind)) == (code, found)
+    assert f"All {found['pairs']} pairs can be used" in capsys.readouterr().out
+
+
+def test_bad_files_of_published_layouts(tmp_path, write_dataset, check, save, run_command):
+    root = write_dataset("cityscapes", tmp_path / "city")
+    labels = root / "gtFine" / "train" / "aachen"
+    save(labels / "aachen_0_gtFine_labelIds.png", np.full((64, 96), 40, np.uint8))
+    (labels / "aachen_1_gtFine_labelIds.png").unlink()
+    code, found = check(root, classes=())
+    assert code == 1 and [entry["id"] for entry in found["other_ids"] if not entry["ignored"]] == [40]
+    reasons = [entry["reason"] for entry in found["problems"]]
+    assert len(reasons) == 2 and reasons[0].startswith("no label map 'aachen/aachen_1_gtFine_labelIds'")
+    assert reasons[1].startswith("ids 40 found, expected class ids 7..8, 11..13, 17, 19..28")
+    for folder in (labels.parent.parent / "val", root / "leftImg8bit" / "test"):
+        folder.rename(folder.with_name("gone"))
+        with pytest.raises(ValueError, match=f"{folder}: no such folder"):
+            run_command("data_check", root)
+        folder.with_name("gone").rename(folder)
+
+
+def test_what_is_not_recognised_needs_classes(tmp_path, dataset, write_dataset, run_command):
+    with pytest.raises(ValueError, match="none of the data sets that are recognised; give --classes or --preset"):
+        run_command("data_check", dataset[0])
+    with pytest.raises(ValueError, match=r"no leftImg8bit/ and gtFine/ in .*set"):
+        run_command("data_check", dataset[0], "--preset", "cityscapes")
+    (tmp_path / "a" / "images").mkdir(parents=True)
+    (tmp_path / "a" / "annotations").mkdir()
+    with pytest.raises(ValueError, match="a: none of the splits training, validation"):
+        run_command("data_check", tmp_path / "a", "--preset", "ade20k")
+    root = write_dataset("voc2012", tmp_path / "voc")
+    with pytest.raises(ValueError, match="for other folders or lists give --classes"):
+        run_command("data_check", root, "--list", "ImageSets/Segmentation/val.txt")

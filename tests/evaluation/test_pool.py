@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -58,6 +59,18 @@ def test_every_item_once_in_order(helpers, workers):
     assert (processes == {os.getpid()}) if workers == 1 else os.getpid() not in processes
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_ends_where_its_result_says_so(helpers, workers):
+    found = []
+
+    def add(items, length):
+        found.extend(items)
+        return 20 in items
+
+    run_chunks(helpers.slow_first, range(200), workers, add)
+    assert found == list(range(24))
+
+
 def test_results_of_a_slow_chunk_are_not_overtaken(helpers):
     found = []
     run_chunks(helpers.slow_first, range(8), 2, lambda items, _: found.extend(items))
@@ -108,6 +121,36 @@ def test_workers_end_with_a_killed_parent(helpers, tmp_path):
         parent.wait()
     workers = [int(path.name) for path in (tmp_path / "alive").iterdir()]
     wait_for(lambda: not any(is_running(worker) for worker in workers))
+
+
+def test_an_interrupt_is_for_the_parent_alone(tmp_path):
+    (tmp_path / "slow_import.py").write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "Path(__file__).with_name('begun').touch()\n"
+        "time.sleep(1)\n"
+        "def list_of(items):\n"
+        "    return list(items)\n"
+    )
+    script = tmp_path / "main.py"
+    script.write_text(
+        "import sys, time\n"
+        "from dealias.evaluation.pool import begin_import, run_chunks\n"
+        "if __name__ == '__main__':\n"
+        "    begin_import('slow_import')\n"
+        "    try:\n"
+        "        time.sleep(60)\n"
+        "    except KeyboardInterrupt:\n"
+        "        import slow_import\n"
+        "        run_chunks(slow_import.list_of, range(8), 2, lambda items, length: print(*items))\n"
+    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, script], env=environment, start_new_session=True, **pipes)
+    wait_for((tmp_path / "begun").exists)
+    os.killpg(parent.pid, signal.SIGINT)
+    out, errors = parent.communicate(timeout=60)
+    assert out.split() == [str(number) for number in range(8)] and errors == ""
 
 
 def is_running(process):

@@ -6,7 +6,16 @@ import pytest
 import torch
 from scipy import ndimage
 
-from dealias.metrics import BoundaryIoU, boundary_areas, boundary_dilation, label_boundary, mask_to_boundary
+from dealias.metrics import (
+    BoundaryIoU,
+    boundary_areas,
+    boundary_dilation,
+    boundary_overlap,
+    inner_boundaries,
+    label_boundary,
+    mask_to_boundary,
+    region_histogram,
+)
 
 
 def boundary_by_erosion(mask: np.ndarray, dilation: int) -> np.ndarray:
@@ -33,19 +42,19 @@ def test_label_boundary_is_that_of_every_label_at_once(label_pairs):
             assert np.array_equal(inside & boundary, boundary_by_erosion(inside, 2))
 
 
-@pytest.mark.parametrize("ratio", [0.02, 0.1])
-def test_boundary_iou_equals_erosion_class_by_class(label_pairs, ratio):
+@pytest.mark.parametrize(("ratio", "ignored"), [(0.02, 255), (0.1, 255), (0.1, 5), (0.1, -1), (0.1, 300)])
+def test_boundary_iou_equals_erosion_class_by_class(label_pairs, ratio, ignored):
     classes = 6
-    preds, target = label_pairs((3, 26, 35), classes=5)
-    metric = BoundaryIoU(classes, dilation_ratio=ratio)
+    preds, target = label_pairs((3, 26, 35), classes=5, ignore_index=ignored)
+    metric = BoundaryIoU(classes, ignored, dilation_ratio=ratio)
     metric.update(preds[:1], target[:1])
     metric.update(preds[1:], target[1:])
     dilation = boundary_dilation(26, 35, ratio)
     intersection, union = np.zeros(classes), np.zeros(classes)
     for pred, gt in zip(preds.numpy(), target.numpy(), strict=True):
         for label in range(classes):
-            predicted = boundary_by_erosion((pred == label) & (gt != 255), dilation)
-            expected = boundary_by_erosion(gt == label, dilation)
+            predicted = boundary_by_erosion((pred == label) & (gt != ignored), dilation)
+            expected = boundary_by_erosion((gt == label) & (gt != ignored), dilation)
             intersection[label] += (predicted & expected).sum()
             union[label] += (predicted | expected).sum()
     with np.errstate(invalid="ignore"):
@@ -54,6 +63,18 @@ def test_boundary_iou_equals_erosion_class_by_class(label_pairs, ratio):
     scores = metric.compute()
     np.testing.assert_allclose(scores["BoundaryIoU"].numpy(), expected, rtol=1e-12)
     np.testing.assert_allclose(scores["mBoundaryIoU"].item(), np.nanmean(expected), rtol=1e-12)
+
+
+def test_bytes_of_more_classes_than_a_byte_holds(label_pairs):
+    preds, target = label_pairs((2, 26, 35))
+    expected = boundary_areas(preds, target, 5)
+    for dtype in (torch.uint8, torch.int32):
+        ids = preds.to(dtype), target.to(dtype)
+        found = boundary_overlap(region_histogram(*ids, inner_boundaries(*ids, 5), 5))
+        wide = boundary_overlap(region_histogram(*ids, inner_boundaries(*ids, 300), 300))
+        for position in range(2):
+            assert torch.equal(found[position], expected[position])
+            assert torch.equal(wide[position][:5], boundary_areas(preds, target, 300)[position][:5])
 
 
 def test_a_perfect_prediction_scores_one_beside_ignored_pixels(label_pairs):

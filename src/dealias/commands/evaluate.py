@@ -56,6 +56,16 @@ def add_execution(parser: argparse._ActionsContainer, out: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate as the arguments say; the exit code."""
+    from dealias.evaluation.pool import begin_import
+
+    if args.out is not None and (args.out / _RESULT_FILE).exists():
+        raise ValueError(f"{args.out} holds an evaluation already; choose another --out, or delete it")
+    if args.workers != 1:
+        begin_import("dealias.evaluation.scoring")
+    return _evaluate(args)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from dealias.evaluation import (
@@ -68,8 +78,6 @@ def run(args: argparse.Namespace) -> int:
     )
     from dealias.evaluation.console import progress_bar, say, show_problems, write_problems
 
-    if args.out is not None and (args.out / _RESULT_FILE).exists():
-        raise ValueError(f"{args.out} holds an evaluation already; choose another --out, or delete it")
     scoring = Scoring(
         parse_classes(args.classes),
         ignore_index=args.ignore_index,

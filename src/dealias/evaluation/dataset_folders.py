@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -26,6 +27,9 @@ class DatasetFolders:
         image_suffix: what names of images have before the ending; others are passed over.
         label_suffix: likewise for label maps.
         list_file: text file with one name or relative image path per line; ``None``: all files.
+        label_map: id in the label maps to class id or 255, of all ids that they may have beside ignored ones; ``None``:
+            they are class ids.
+        split: of a data set in several parts; names of pairs start with it.
     """
 
     images: Path
@@ -33,6 +37,8 @@ class DatasetFolders:
     image_suffix: str = ""
     label_suffix: str = ""
     list_file: Path | None = None
+    label_map: Mapping[int, int] | None = None
+    split: str = ""
 
     def pairs(self) -> tuple[list[Pair], list[Problem]]:
         """Pairs of image and label map, and what has no counterpart or comes twice.
@@ -43,14 +49,19 @@ class DatasetFolders:
         images = FileSet.of(self.images, "image", IMAGE_SUFFIXES, self.image_suffix)
         labels = FileSet.of(self.labels, "label map", LABEL_SUFFIXES, self.label_suffix)
         if self.list_file is None:
-            return pair_files(images, labels)
-        names = listed_names(self.list_file, self.image_suffix)
+            pairs, problems = pair_files(images, labels)
+        else:
+            pairs, problems = self._listed(self.list_file, images, labels)
+        return [pair._replace(name=f"{self.split}/{pair.name}") for pair in pairs] if self.split else pairs, problems
+
+    def _listed(self, list_file: Path, images: FileSet, labels: FileSet) -> tuple[list[Pair], list[Problem]]:
+        names = listed_names(list_file, self.image_suffix)
         pairs, problems = pair_files(images.only(names), labels.only(names))
         for name, count in Counter(names).items():
             if count > 1:
-                problems.append(Problem(str(self.list_file), f"{name!r} is listed {count} times"))
+                problems.append(Problem(str(list_file), f"{name!r} is listed {count} times"))
             if name not in images.files and name not in labels.files:
-                problems.append(Problem(str(self.list_file), f"{name!r} is listed: {images.lacks(name)}"))
+                problems.append(Problem(str(list_file), f"{name!r} is listed: {images.lacks(name)}"))
         return pairs, problems
 
 

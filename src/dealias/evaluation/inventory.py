@@ -13,9 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from dealias.data.images import read_image, read_labels
+from dealias.data.label_ids import LabelIds
 
 from .dataset_folders import DatasetFolders
-from .ids import id_counts, unknown_ids
+from .ids import id_counts
 from .pairs import Pair, size_text
 from .pool import run_chunks
 from .problems import Problem, read_or_report
@@ -29,9 +30,11 @@ class Contents:
         sizes: images of each size, as ``480x360`` (width x height).
         image_modes: images of each Pillow mode, as stored.
         label_modes: label maps likewise.
-        pixels: label pixels of each id.
-        files: label maps in which each id occurs.
-        examples: the first label map in which each id occurs.
+        pixels: label pixels of each class id.
+        files: label maps in which each class id occurs.
+        others: label pixels of each other id, as it is in the files.
+        other_files: label maps in which each other id occurs.
+        examples: the first label map in which each other id occurs.
         problems: files that cannot be used.
     """
 
@@ -40,6 +43,8 @@ class Contents:
     label_modes: Counter[str] = field(default_factory=Counter)
     pixels: Counter[int] = field(default_factory=Counter)
     files: Counter[int] = field(default_factory=Counter)
+    others: Counter[int] = field(default_factory=Counter)
+    other_files: Counter[int] = field(default_factory=Counter)
     examples: dict[int, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -51,8 +56,13 @@ class Contents:
             (self.label_modes, other.label_modes),
         ):
             own.update(new)
-        self.pixels.update(other.pixels)
-        self.files.update(other.files)
+        for own_ids, new_ids in (
+            (self.pixels, other.pixels),
+            (self.files, other.files),
+            (self.others, other.others),
+            (self.other_files, other.other_files),
+        ):
+            own_ids.update(new_ids)
         self.examples = {**other.examples, **self.examples}
         self.problems += other.problems
 
@@ -62,17 +72,17 @@ class Inventory:
     """A data set's contents.
 
     Attributes:
-        folders: where it is.
+        parts: where it is.
         classes: name of each class id.
-        ignored: ids that are no class but allowed.
+        allowed: ids of no class that files may hold.
         names: of all pairs.
         contents: of all pairs.
         problems: all bad files.
     """
 
-    folders: DatasetFolders
+    parts: tuple[DatasetFolders, ...]
     classes: tuple[str, ...]
-    ignored: tuple[int, ...]
+    allowed: frozenset[int]
     names: tuple[str, ...]
     contents: Contents
     problems: list[Problem]
@@ -84,9 +94,8 @@ class Inventory:
 
     @property
     def unknown_ids(self) -> list[int]:
-        """Ids that are neither a class nor ignored."""
-        known = {*range(len(self.classes)), *self.ignored}
-        return sorted(self.contents.pixels.keys() - known)
+        """Ids in the files that are neither of a class nor ignored."""
+        return sorted(self.contents.others.keys() - self.allowed)
 
     @property
     def splits(self) -> Counter[str]:
@@ -103,7 +112,7 @@ class Inventory:
 
 
 def check_dataset(
-    folders: DatasetFolders,
+    parts: Sequence[DatasetFolders],
     classes: tuple[str, ...],
     ignored: tuple[int, ...] = (255,),
     workers: int | None = None,
@@ -112,7 +121,7 @@ def check_dataset(
     """Read every image and label map.
 
     Args:
-        folders: where they are.
+        parts: where they are.
         classes: name of each class id, from 0.
         ignored: further ids that label maps may hold.
         workers: number of processes; ``None``: one per core.
@@ -122,8 +131,9 @@ def check_dataset(
         ValueError: a folder is missing or empty, or nothing pairs.
         ChildProcessError: a worker was killed.
     """
-    pairs, problems = folders.pairs()
-    total = Contents()
+    found = [part.pairs() for part in parts]
+    names = tuple(pair.name for pairs, _ in found for pair in pairs)
+    total, allowed = Contents(), set(ignored)
     done = 0
 
     def add(contents: Contents, length: int) -> None:
@@ -131,14 +141,17 @@ def check_dataset(
         total.add(contents)
         done += length
         if on_progress is not None:
-            on_progress(done, len(pairs))
+            on_progress(done, len(names))
 
-    run_chunks(partial(read_contents, len(classes), ignored), pairs, workers, add)
-    names = tuple(pair.name for pair in pairs)
-    return Inventory(folders, classes, ignored, names, total, problems + total.problems)
+    for part, (pairs, problems) in zip(parts, found, strict=True):
+        ids = _label_ids(len(classes), ignored, part)
+        allowed |= {label for label, number in ids.table.items() if not 0 <= number < len(classes)}
+        total.problems += problems
+        run_chunks(partial(read_contents, len(classes), ids), pairs, workers, add)
+    return Inventory(tuple(parts), classes, frozenset(allowed), names, total, total.problems)
 
 
-def read_contents(num_classes: int, ignored: tuple[int, ...], pairs: Sequence[Pair]) -> Contents:
+def read_contents(num_classes: int, ids: LabelIds, pairs: Sequence[Pair]) -> Contents:
     """Read pairs of image and label map."""
     total = Contents()
     for pair in pairs:
@@ -148,7 +161,7 @@ def read_contents(num_classes: int, ignored: tuple[int, ...], pairs: Sequence[Pa
             total.sizes[size_text(image.shape)] += 1
             total.image_modes[_stored_mode(pair.first)] += 1
         if labels is not None:
-            _count_labels(labels, pair.second, num_classes, ignored, total)
+            _count_labels(labels, pair.second, num_classes, ids, total)
         if image is not None and labels is not None and image.shape[1:] != labels.shape:
             swapped = " (EXIF orientation is not applied)" if image.shape[1:] == labels.T.shape else ""
             sizes = f"size {size_text(labels.shape)} differs from {size_text(image.shape)}"
@@ -156,15 +169,28 @@ def read_contents(num_classes: int, ignored: tuple[int, ...], pairs: Sequence[Pa
     return total
 
 
-def _count_labels(labels: Tensor, file: Path, num_classes: int, ignored: tuple[int, ...], total: Contents) -> None:
+def _label_ids(classes: int, ignored: tuple[int, ...], part: DatasetFolders) -> LabelIds:
+    return LabelIds(classes, 255 if classes <= 255 else -1, ignored, part.label_map)
+
+
+def _count_labels(labels: Tensor, file: Path, num_classes: int, ids: LabelIds, total: Contents) -> None:
     total.label_modes[_stored_mode(file)] += 1
     counts = id_counts(labels)
-    total.pixels.update(counts)
-    total.files.update(counts.keys())
-    total.examples = {**dict.fromkeys(counts, str(file)), **total.examples}
-    reason = unknown_ids(counts, num_classes, ignored)
-    if reason:
-        total.problems.append(Problem(str(file), reason))
+    classes, others = Counter[int](), Counter[int]()
+    for label, count in counts.items():
+        number = ids.table.get(label, -1)
+        if 0 <= number < num_classes:
+            classes[number] += count
+        else:
+            others[label] += count
+    total.pixels.update(classes)
+    total.files.update(classes.keys())
+    total.others.update(others)
+    total.other_files.update(others.keys())
+    total.examples = {**dict.fromkeys(others, str(file)), **total.examples}
+    complaint = ids.complaint(counts)
+    if complaint:
+        total.problems.append(Problem(str(file), complaint))
 
 
 def _stored_mode(file: Path) -> str:

@@ -5,20 +5,21 @@ The JSON file is one object::
 
     format          "dealias data check"
     version         1: of this layout
-    images, labels  the folders; list: the list file or null
+    images, labels  the folders, or those above them if there are several; list: the list file or null
     pairs           number of pairs of image and label map
     bad_files       number of files with problems
     splits          pairs by sub-folder
     sizes           images by size, as "480x360" (width x height)
     image_modes     images by Pillow mode; label_modes: label maps likewise
     classes         list of {id, name, pixels, share (of class pixels), files (label maps that have it)}
-    other_ids       list of {id, ignored (true: allowed), pixels, files, example (a label map that has it)}
+    other_ids       list of {id (in the files), ignored (true: allowed), pixels, files, example (a label map with it)}
     repeated_stems  sub-folders by file name, of names that are in several
     problems        list of {file, reason}
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
 
@@ -32,15 +33,14 @@ _SHOWN_SIZES = 5
 
 def inventory_dict(inventory: Inventory) -> dict[str, Any]:
     """The object in the file."""
-    contents, folders = inventory.contents, inventory.folders
-    other = sorted(contents.pixels.keys() - set(range(len(inventory.classes))))
+    contents, parts = inventory.contents, inventory.parts
     shares = class_shares(inventory)
     return {
         "format": "dealias data check",
         "version": 1,
-        "images": str(folders.images),
-        "labels": str(folders.labels),
-        "list": None if folders.list_file is None else str(folders.list_file),
+        "images": os.path.commonpath([part.images for part in parts]),
+        "labels": os.path.commonpath([part.labels for part in parts]),
+        "list": str(parts[0].list_file) if len(parts) == 1 and parts[0].list_file is not None else None,
         "pairs": len(inventory.names),
         "bad_files": inventory.bad_files,
         "splits": dict(sorted(inventory.splits.items())),
@@ -60,12 +60,12 @@ def inventory_dict(inventory: Inventory) -> dict[str, Any]:
         "other_ids": [
             {
                 "id": label,
-                "ignored": label in inventory.ignored,
-                "pixels": contents.pixels[label],
-                "files": contents.files[label],
+                "ignored": label in inventory.allowed,
+                "pixels": contents.others[label],
+                "files": contents.other_files[label],
                 "example": contents.examples[label],
             }
-            for label in other
+            for label in sorted(contents.others)
         ],
         "repeated_stems": inventory.repeated_stems,
         "problems": [problem._asdict() for problem in inventory.problems],
@@ -100,11 +100,9 @@ def inventory_tables(inventory: Inventory) -> list[Table]:
         classes.append([str(label), name, percent(share), str(contents.files[label])])
     tables = [to_table(overview, "Data set"), to_table(classes, "Classes")]
     others: Rows = [["id", "", "pixels", "label maps", "such as"]]
-    for label in sorted(contents.pixels.keys() - set(range(len(inventory.classes)))):
-        kind = "ignored" if label in inventory.ignored else "UNKNOWN"
-        others.append(
-            [str(label), kind, str(contents.pixels[label]), str(contents.files[label]), contents.examples[label]]
-        )
+    for label, pixels in sorted(contents.others.items()):
+        kind = "ignored" if label in inventory.allowed else "UNKNOWN"
+        others.append([str(label), kind, str(pixels), str(contents.other_files[label]), contents.examples[label]])
     return [*tables, to_table(others, "Other ids")] if len(others) > 1 else tables
 
 

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from dealias import __version__
-from dealias.report.table import LOWER_IS_BETTER
+from dealias.report.comparison import LOWER_IS_BETTER
 
 from .problems import Problem
 from .scoring import METRICS, Counts, Scoring

@@ -14,7 +14,7 @@ from .pairs import FileSet, Pair, pair_files
 from .pool import run_chunks
 from .problems import BadFilesError, Problem
 from .result import Evaluation
-from .scoring import Counts, Scoring, score_pairs
+from .scoring import Counts, Scoring, check_pairs, score_pairs
 
 Progress = Callable[[int, int], None]
 """Called with the number of pairs that are done and of all."""
@@ -86,7 +86,17 @@ def evaluate_folders(
         if on_progress is not None:
             on_progress(done, len(pairs))
 
-    run_chunks(partial(score_pairs, scoring), pairs, workers, add)
+    def add_until_problem(counts: Counts, length: int) -> bool:
+        add(counts, length)
+        return bool(total.problems)
+
+    if skip_bad:
+        run_chunks(partial(score_pairs, scoring), pairs, workers, add)
+    else:
+        if not problems:
+            run_chunks(partial(score_pairs, scoring), pairs, workers, add_until_problem)
+        # Nothing is left for this unless something is bad: then there will be no scores, but a list of all that is.
+        run_chunks(partial(check_pairs, scoring), pairs[done:], workers, add)
     problems += total.problems
     if problems and not (skip_bad and total.images):
         raise BadFilesError(problems)

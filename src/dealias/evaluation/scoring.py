@@ -14,8 +14,14 @@ import torch
 from torch import Tensor
 
 from dealias.data.images import read_labels
-from dealias.metrics import boundary_areas, joint_histogram, segmentation_scores
-from dealias.metrics.edges import check_edges, check_width
+from dealias.metrics import (
+    boundary_overlap,
+    boundary_regions,
+    inner_boundaries,
+    region_histogram,
+    segmentation_scores,
+)
+from dealias.ops.label_edges import check_edges, check_width
 
 from .ids import id_counts, unknown_ids
 from .pairs import Pair, size_text
@@ -139,6 +145,14 @@ def score_pairs(scoring: Scoring, pairs: Sequence[Pair]) -> Counts:
     return total
 
 
+def check_pairs(scoring: Scoring, pairs: Sequence[Pair]) -> Counts:
+    """Read pairs for their problems alone."""
+    total = Counts.empty(len(scoring.classes))
+    for pair in pairs:
+        _read_pair(scoring, pair, total.problems)
+    return total
+
+
 def _read_pair(scoring: Scoring, pair: Pair, problems: list[Problem]) -> tuple[Tensor, Tensor] | None:
     """Prediction and ground truth, [H, W], renumbered and checked; ``None`` if there was a problem."""
     before = len(problems)
@@ -166,9 +180,12 @@ def _read_ids(
 
 def _count(scoring: Scoring, pair: Pair, preds: Tensor, target: Tensor) -> Counts:
     classes, ignore_index = len(scoring.classes), scoring.ignore_index
-    batch = preds[None], target[None]
-    histogram = joint_histogram(*batch, classes, ignore_index, scoring.edges, scoring.width)
-    intersection, union = boundary_areas(*batch, classes, ignore_index)
+    bands = boundary_regions(preds, target, scoring.edges, scoring.width)
+    boundaries = inner_boundaries(preds, target, classes, ignore_index)
+    histogram, near = (
+        region_histogram(preds, target, regions, classes, ignore_index) for regions in (bands, boundaries)
+    )
+    intersection, union = boundary_overlap(near)
     counts = Counts(histogram.numpy(), intersection.numpy(), union.numpy())
     scores = counts.scores()
     row = tuple(scores[name].item() for name in METRICS)

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from dealias.report.table import LOWER_IS_BETTER
+from dealias.report.comparison import LOWER_IS_BETTER
 
 from .result import Evaluation
 from .scoring import METRICS

@@ -7,10 +7,18 @@ The classes are imported when they are first used: the functions that count must
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from dealias.metrics.boundary_iou import boundary_areas, boundary_dilation, label_boundary, mask_to_boundary
-from dealias.metrics.edges import boundary_regions, dilate, label_edges
+from dealias.metrics.boundary_iou import (
+    boundary_areas,
+    boundary_dilation,
+    boundary_overlap,
+    inner_boundaries,
+    label_boundary,
+    mask_to_boundary,
+)
+from dealias.metrics.edges import boundary_regions
 from dealias.metrics.labels import remap_labels
 from dealias.metrics.segmentation import joint_histogram, region_histogram, segmentation_scores
+from dealias.ops.label_edges import dilate, label_edges
 
 if TYPE_CHECKING:
     from dealias.metrics.streaming import BoundaryIoU, SegmentationMetrics
@@ -20,8 +28,10 @@ __all__ = [
     "SegmentationMetrics",
     "boundary_areas",
     "boundary_dilation",
+    "boundary_overlap",
     "boundary_regions",
     "dilate",
+    "inner_boundaries",
     "joint_histogram",
     "label_boundary",
     "label_edges",

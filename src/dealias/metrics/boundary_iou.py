@@ -5,9 +5,12 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from dealias.metrics.edges import EIGHT_NEIGHBOURS, differing_neighbours, dilate
-from dealias.metrics.labels import checked_labels
+from dealias.metrics.edges import PREDICTED_BAND, TARGET_BAND
+from dealias.metrics.labels import checked_labels, without_ignored
+from dealias.metrics.segmentation import BOTH_BANDS, region_histogram
+from dealias.ops.label_edges import running_or
 
 
 def boundary_dilation(height: int, width: int, ratio: float = 0.02) -> int:
@@ -34,13 +37,7 @@ def label_boundary(labels: Tensor, dilation: int) -> Tensor:
     Raises:
         ValueError: ``dilation`` is less than 1.
     """
-    if dilation < 1:
-        raise ValueError(f"the dilation must be at least 1 pixel, found {dilation}")
-    edges = differing_neighbours(labels, EIGHT_NEIGHBOURS)
-    for dim in (-2, -1):
-        edges.narrow(dim, 0, 1).fill_(True)
-        edges.narrow(dim, edges.size(dim) - 1, 1).fill_(True)
-    return dilate(edges, 2 * dilation - 1)
+    return _near(_meeting_corners(labels), dilation).view(torch.bool)
 
 
 def mask_to_boundary(mask: Tensor, dilation: int) -> Tensor:
@@ -89,18 +86,64 @@ def boundary_areas(
         ValueError: shapes, types or ids are not those above.
     """
     preds, target = checked_labels(preds, target, num_classes, ignore_index)
+    boundaries = inner_boundaries(preds, target, num_classes, ignore_index, dilation_ratio)
+    return boundary_overlap(region_histogram(preds, target, boundaries, num_classes, ignore_index))
+
+
+def inner_boundaries(
+    preds: Tensor, target: Tensor, num_classes: int, ignore_index: int = 255, dilation_ratio: float = 0.02
+) -> Tensor:
+    """Which pixels lie on a boundary of a predicted class, and which on one of a true class.
+
+    Ignored pixels belong to no class in either map, as in :func:`boundary_areas`.
+
+    Args:
+        preds: predicted ids in [0, C), (..., H, W), any integer type; they are not checked.
+        target: ground-truth ids in [0, C) or ``ignore_index``, same shape.
+        num_classes: number of classes C.
+        ignore_index: the id in ``target`` of pixels that belong to no class.
+        dilation_ratio: thickness of the boundary as a part of the diagonal of H x W.
+
+    Returns:
+        (..., H, W), uint8: 0 on neither, 1 (``PREDICTED_BAND``), 2 (``TARGET_BAND``), or 3 on both.
+    """
+    expected = without_ignored(target, num_classes, ignore_index)
+    ignored = expected.eq(num_classes).to(expected.dtype)
+    predicted = torch.maximum(preds, ignored * num_classes)
+    corners = _meeting_corners(predicted).mul_(PREDICTED_BAND)
+    corners |= _meeting_corners(expected).mul_(TARGET_BAND)
     height, width = target.shape[-2:]
-    dilation = boundary_dilation(height, width, dilation_ratio)
-    ignored = target == ignore_index
-    # The spare id C stands for "no class": ignored, or not on a boundary.
-    preds, target = (labels.masked_fill(ignored, num_classes) for labels in (preds, target))
-    predicted, expected = (
-        labels.masked_fill(~label_boundary(labels, dilation), num_classes) for labels in (preds, target)
-    )
-    areas = [_class_areas(labels, num_classes) for labels in (predicted, expected)]
-    intersection = _class_areas(predicted.masked_fill(predicted != expected, num_classes), num_classes)
-    return intersection, areas[0] + areas[1] - intersection
+    return _near(corners, boundary_dilation(height, width, dilation_ratio))
 
 
-def _class_areas(labels: Tensor, num_classes: int) -> Tensor:
-    return torch.bincount(labels.flatten(), minlength=num_classes + 1)[:num_classes]
+def boundary_overlap(histogram: Tensor) -> tuple[Tensor, Tensor]:
+    """Intersection and union of the boundaries of each class, each (C,).
+
+    Args:
+        histogram: (4, C, C), :func:`dealias.metrics.region_histogram` of the codes of :func:`inner_boundaries`.
+    """
+    both = histogram[BOTH_BANDS]
+    predicted, expected = (histogram[PREDICTED_BAND] + both).sum(0), (histogram[TARGET_BAND] + both).sum(1)
+    intersection = both.diagonal()
+    return intersection, predicted + expected - intersection
+
+
+def _meeting_corners(labels: Tensor) -> Tensor:
+    """Corners of pixels where labels meet or the image ends, (..., H + 1, W + 1), uint8, for (..., H, W)."""
+    height, width = labels.shape[-2:]
+    corners = torch.ones((*labels.shape[:-2], height + 1, width + 1), dtype=torch.uint8, device=labels.device)
+    beside = (labels[..., :-1] != labels[..., 1:]).view(torch.uint8)
+    below = (labels[..., :-1, :-1] != labels[..., 1:, :-1]).view(torch.uint8)
+    corners[..., 1:-1, 1:-1] = beside[..., :-1, :] | beside[..., 1:, :] | below
+    return corners
+
+
+def _near(corners: Tensor, dilation: int) -> Tensor:
+    """Bitwise or over the corners at most ``dilation`` pixels away: of 2 ``dilation`` x 2 ``dilation``; (..., H, W)."""
+    if dilation < 1:
+        raise ValueError(f"the dilation must be at least 1 pixel, found {dilation}")
+    margin = dilation - 1
+    bits = functional.pad(corners, (margin, margin, margin, margin))
+    for dim in (-2, -1):
+        bits = running_or(bits, 2 * dilation, dim)
+    return bits

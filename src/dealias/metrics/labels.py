@@ -67,6 +67,15 @@ def _checked_ids(
     return ids
 
 
+def without_ignored(target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """Ground truth whose ignored pixels have the spare id ``num_classes``, for ids in [0, C) or ``ignore_index``."""
+    if target.dtype in WIDE_UNSIGNED or num_classes > torch.iinfo(target.dtype).max:
+        target = target.to(torch.int64)
+    if ignore_index >= num_classes:
+        return target.clamp(max=num_classes)  # many times as fast as a mask
+    return target.masked_fill(target == ignore_index, num_classes)
+
+
 def remap_labels(
     target: Tensor,
     label_map: Mapping[int, int] | None = None,

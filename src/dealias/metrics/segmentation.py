@@ -4,8 +4,9 @@
 import torch
 from torch import Tensor
 
-from dealias.metrics.edges import PREDICTED_BAND, TARGET_BAND, boundary_regions, check_edges, check_width
-from dealias.metrics.labels import checked_labels
+from dealias.metrics.edges import PREDICTED_BAND, TARGET_BAND, boundary_regions
+from dealias.metrics.labels import checked_labels, without_ignored
+from dealias.ops.label_edges import check_edges, check_width
 
 REGIONS = 4
 BOTH_BANDS = PREDICTED_BAND | TARGET_BAND
@@ -64,15 +65,20 @@ def region_histogram(
     Returns:
         (4, C, C), int64: [region, ground truth, prediction].
     """
+    # Ignored pixels get a row of their own, dropped afterwards: cheaper than selecting the others.
     rows = num_classes + 1
     bins = REGIONS * rows * num_classes
-    # The narrowest type that holds every bin, because the time goes into memory traffic.
-    dtype = next(dtype for dtype in (torch.int16, torch.int32, torch.int64) if bins <= torch.iinfo(dtype).max)
-    # Ignored pixels get a row of their own, dropped afterwards: cheaper than selecting the others.
-    expected = target.to(dtype).masked_fill(target == ignore_index, num_classes)
-    index = torch.add(expected, regions.to(dtype), alpha=rows).mul_(num_classes).add_(preds)
+    expected = without_ignored(target, num_classes, ignore_index).to(_narrowest(REGIONS * rows))
+    row = torch.add(expected, regions, alpha=rows)
+    index = row.to(_narrowest(bins)).mul_(num_classes).add_(preds)
     counts = torch.bincount(index.flatten(), minlength=bins)
     return counts.view(REGIONS, rows, num_classes)[:, :num_classes]
+
+
+def _narrowest(count: int) -> torch.dtype:
+    """The smallest type that holds ``count`` codes, because the time goes into memory traffic."""
+    types = (torch.uint8, torch.int16, torch.int32, torch.int64)
+    return next(dtype for dtype in types if count - 1 <= torch.iinfo(dtype).max)
 
 
 def class_iou(confusion: Tensor) -> Tensor:

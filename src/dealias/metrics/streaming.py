@@ -8,8 +8,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from dealias.metrics.boundary_iou import boundary_areas
-from dealias.metrics.edges import check_edges, check_width
 from dealias.metrics.segmentation import REGIONS, joint_histogram, segmentation_scores
+from dealias.ops.label_edges import check_edges, check_width
 
 
 class SegmentationMetrics(Metric):
