@@ -85,9 +85,4 @@ def test_a_killed_and_resumed_training_equals_an_uninterrupted_one(tmp_path):
     for name, tensor in expected["state_dict"].items():
         assert torch.equal(found["state_dict"][name], tensor), name
     assert repr(found["dealias"]) == repr(expected["dealias"])  # the scores, in which nan equals nan
-    # A step is saved before it is logged: a kill between the two costs the row of that step, and nothing else.
-    rows = history(killed)
-    lost = [row for row in history(whole) if row not in rows]
-    assert rows == [row for row in history(whole) if row not in lost]
-    assert {int(row["step"]) for row in lost} <= {step - 1 for step in steps}
-    assert all(row["train/loss"] for row in lost)
+    assert history(killed) == history(whole)

@@ -44,6 +44,14 @@ class KilledAfterSaving(LastCheckpoint):
             raise Killed
 
 
+class KilledBySaving(LastCheckpoint):
+    """Ends the run with every save, before the step is logged."""
+
+    def _save(self, trainer, stop):
+        super()._save(trainer, stop)
+        raise Killed
+
+
 @pytest.fixture
 def train(make_task, make_data, make_trainer):
     """Train in a run directory, from its last checkpoint if it has one."""
@@ -59,10 +67,10 @@ def train(make_task, make_data, make_trainer):
     return train
 
 
-def train_with_kills(train, run, options, workers=0):
+def train_with_kills(train, run, options, killed, workers=0):
     for kills in range(20):
         try:
-            return train(run, options, KilledAfterSaving, workers), kills
+            return train(run, options, killed, workers), kills
         except Killed:
             continue
     raise AssertionError("the run makes no progress")
@@ -89,8 +97,16 @@ def assert_equal_runs(found, expected, found_run, expected_run):
 @pytest.mark.parametrize(("options", "kills"), SETTINGS.values(), ids=SETTINGS)
 def test_a_run_killed_after_every_checkpoint_equals_an_uninterrupted_one(train, tmp_path, options, kills):
     whole = train(tmp_path / "whole", options)
-    killed, count = train_with_kills(train, tmp_path / "killed", options)
+    killed, count = train_with_kills(train, tmp_path / "killed", options, KilledAfterSaving)
     assert count == kills
+    assert_equal_runs(killed, whole, tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("options", [options for options, _ in SETTINGS.values()], ids=SETTINGS)
+def test_a_run_killed_before_it_logs_what_it_saved_lacks_nothing(train, tmp_path, options):
+    whole = train(tmp_path / "whole", options)
+    killed, kills = train_with_kills(train, tmp_path / "killed", options, KilledBySaving)
+    assert kills >= 5
     assert_equal_runs(killed, whole, tmp_path / "killed", tmp_path / "whole")
 
 
@@ -116,7 +132,7 @@ def test_a_run_killed_within_its_validations_validates_again(train, tmp_path):
 def test_killed_runs_with_workers_equal_uninterrupted_ones(train, tmp_path):
     options = {"max_epochs": 2}
     whole = train(tmp_path / "whole", options)
-    killed, _ = train_with_kills(train, tmp_path / "killed", options, workers=1)
+    killed, _ = train_with_kills(train, tmp_path / "killed", options, KilledAfterSaving, workers=1)
     assert_equal_runs(killed, whole, tmp_path / "killed", tmp_path / "whole")
 
 

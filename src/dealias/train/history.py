@@ -57,12 +57,19 @@ class HistoryLogger(Logger):
         """
         if step is None:
             raise ValueError(f"metrics need their step, got {dict(metrics)}")
-        row = {"step": step, **{name: float(value) for name, value in metrics.items()}}
+        row = _row(metrics, step)
         if set(row) <= set(self._columns):
             with self.path.open("a", encoding="utf-8", newline="") as file:
                 file.write(_csv([row], self._columns))
         else:
             self._add_columns(row)
+
+    @rank_zero_only
+    def restore(self, metrics: Mapping[str, float], step: int) -> None:
+        """Write the row of a step that is resumed from, unless the file has it, perhaps with more columns."""
+        wanted = {name: str(value) for name, value in _row(metrics, step).items()}
+        if not any(wanted.items() <= row.items() for row in _read(self.path)):
+            self.log_metrics(metrics, step)
 
     def _add_columns(self, row: dict[str, Any]) -> None:
         """Write the whole file with the columns that ``row`` needs; the first time, without what is logged again."""
@@ -72,6 +79,10 @@ class HistoryLogger(Logger):
         rows.append(row)
         self._columns = ["step", *sorted({name for some in rows for name in some} - {"step"})]
         write_text(self.path, _csv([dict(zip(self._columns, self._columns, strict=True)), *rows], self._columns))
+
+
+def _row(metrics: Mapping[str, float], step: int) -> dict[str, Any]:
+    return {"step": step, **{name: float(value) for name, value in metrics.items()}}
 
 
 def _csv(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> str:

@@ -10,6 +10,10 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from dealias.train.history import HistoryLogger
+
+_LOGGED_LAST = "on_train_batch_end."
+
 
 class LastCheckpoint(Checkpoint):
     """Save to one file, at points from which a resumed run equals an uninterrupted one.
@@ -17,6 +21,9 @@ class LastCheckpoint(Checkpoint):
     These are the ends of optimiser steps without a validation to follow, and the ends of validations: there, no
     gradient is half accumulated and no validation is lost. It saves every so many steps, after the last step, after
     every validation, and when the run is told to stop by Ctrl-C or SIGTERM. A second Ctrl-C stops at once.
+
+    The trainer logs a step only after it is saved here. So that a run that ends in between loses nothing, the
+    checkpoint holds what is to be logged, and a resumed run gives it to its :class:`dealias.train.HistoryLogger`.
 
     Args:
         path: the file, replaced by every save.
@@ -30,6 +37,22 @@ class LastCheckpoint(Checkpoint):
         self.every_steps = every_steps
         self._stop = False
         self._handler: Any = None
+        self._unlogged: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the trainer is about to log of the step that is saved."""
+        return {"unlogged": self._unlogged}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what was about to be logged."""
+        self._unlogged = state_dict["unlogged"]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log what a run that is resumed may not have come to log."""
+        for logger in trainer.loggers:
+            if isinstance(logger, HistoryLogger) and self._unlogged is not None:
+                logger.restore(**self._unlogged)
+        self._unlogged = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over Ctrl-C."""
@@ -45,7 +68,11 @@ class LastCheckpoint(Checkpoint):
         stop = self._must_stop(trainer)
         last = trainer.global_step == trainer.estimated_stepping_batches
         if stop or last or trainer.global_step % self.every_steps == 0:
-            self._save(trainer, stop)
+            self._unlogged = _to_be_logged(trainer)
+            try:
+                self._save(trainer, stop)
+            finally:
+                self._unlogged = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save after a validation within the training."""
@@ -87,6 +114,20 @@ def _begin_epoch_after_resume(trainer: Trainer) -> None:
     loop: Any = trainer.fit_loop
     if loop.restarted_mid_epoch and loop.epoch_progress.total.processed == loop.epoch_progress.total.started:
         loop.reset_restart_stage()
+
+
+def _to_be_logged(trainer: Trainer) -> dict[str, Any] | None:
+    """The row of this step without what the module logs only at its very end, where a value of the last step stands.
+
+    The trainer's public attributes mix it with earlier rows.
+    """
+    if not trainer._logger_connector.should_update_logs or trainer._results is None:
+        return None
+    last = {key.removeprefix(_LOGGED_LAST) for key in trainer._results if key.startswith(_LOGGED_LAST)}
+    metrics = {name: float(value) for name, value in trainer._logger_connector.metrics["log"].items()}
+    known = {name: value for name, value in metrics.items() if name not in last}
+    step = trainer.fit_loop.epoch_loop._batches_that_stepped
+    return {"step": step, "metrics": {"epoch": float(trainer.current_epoch), **known}}
 
 
 def _accumulating(trainer: Trainer) -> bool:
