@@ -9,7 +9,7 @@ from dealias.report import canvas
 from dealias.report.canvas import GAP, LINE, MARGIN, Legend, Tile, draw_grid, fit
 from dealias.report.folding import render_folding
 from dealias.report.gallery import BROKEN, CORRECTED, STILL_WRONG, error_map, render_gallery
-from dealias.report.pictures import evenly_spaced, load_pictures, save_pictures
+from dealias.report.pictures import load_pictures, save_pictures
 
 TOP = MARGIN + 2 * LINE + GAP
 
@@ -27,16 +27,6 @@ def test_pictures_round_trip_and_label_files_hold_ids_and_colours(pictures, tmp_
     assert truth.convert("RGB").getpixel((0, 0)) == (0, 0, 0)
     y, x = np.argwhere(pictures.samples[1].truth == 1)[0]
     assert truth.convert("RGB").getpixel((int(x), int(y))) == pictures.palette[1]
-
-
-def test_missing_pictures_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"pictures\.json not found"):
-        load_pictures(tmp_path)
-
-
-def test_samples_are_evenly_spaced():
-    assert evenly_spaced(320, 4) == [40, 120, 200, 280]
-    assert evenly_spaced(3, 3) == [0, 1, 2]
 
 
 def test_error_map_colours_by_a_pixel_loop(pictures):

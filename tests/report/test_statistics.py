@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -47,3 +49,11 @@ def test_wrong_counts_are_refused():
         paired_difference([1.0, 2.0], [1.0])
     with pytest.raises(ValueError, match="no values"):
         summarize([])
+
+
+def test_an_undefined_value_makes_all_undefined_and_nothing_resolved():
+    for values in ([math.nan, 0.5], [math.nan, math.nan]):
+        found = summarize(values)
+        assert math.isnan(found.mean) and math.isnan(found.sd) and found.within_spread is None
+    assert paired_difference([0.5, math.nan], [0.1, 0.2]).within_spread is None
+    assert math.isnan(summarize([math.nan]).mean) and summarize([math.nan]).sd is None

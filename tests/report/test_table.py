@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import math
 
 import pytest
 from rich.console import Console
@@ -88,3 +89,11 @@ def render(table):
     console = Console(width=80, file=io.StringIO())
     console.print(to_rich(table, "title"))
     return console.file.getvalue()
+
+
+def test_undefined_scores_are_dashes():
+    scores = {"a": (0.5, 0.6), "b": (0.5, math.nan)}
+    runs = [RunResult(n, seed, {"DErr": of}, 1, 0.1, 1) for n, both in scores.items() for seed, of in enumerate(both)]
+    table = build_table(compare_runs(runs, ("a", "b"), ("DErr",)))
+    assert [row.cells[1] for row in table.rows] == ["55.0 ± 7.1", "\N{EN DASH}", "\N{EN DASH}"]
+    assert not table.rows[2].muted[1], "nothing is known of it"

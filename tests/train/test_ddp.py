@@ -10,6 +10,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from dealias.train import LastCheckpoint, OptimizerSettings, SegmentationTask
+from dealias.train.pictures import RunPictures
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
 
@@ -21,7 +22,8 @@ class Scores(Callback):
         self.folder = folder
 
     def on_validation_end(self, trainer, task):
-        (self.folder / f"{trainer.world_size}-{trainer.global_rank}.json").write_text(json.dumps(task.scores["val"]))
+        file = self.folder / f"{trainer.world_size}-{trainer.global_rank}.json"
+        file.write_text(json.dumps([task.scores["val"], task.image_scores["val"]]))
 
 
 @pytest.fixture
@@ -34,7 +36,8 @@ def train(make_network, make_data, make_trainer, tmp_path):
                 module.training = False
         task = SegmentationTask(network, optimizer=OptimizerSettings("sgd", lr=0.5))
         path = tmp_path / f"{batch_size}.ckpt"
-        trainer = make_trainer(max_epochs=2, callbacks=[Scores(tmp_path), LastCheckpoint(path)], **options)
+        callbacks = [Scores(tmp_path), RunPictures(tmp_path / str(batch_size), 2), LastCheckpoint(path)]
+        trainer = make_trainer(max_epochs=2, callbacks=callbacks, **options)
         trainer.fit(task, make_data(length=17, batch_size=batch_size, val=7))
         return torch.load(path, weights_only=True)
 
@@ -51,3 +54,6 @@ def test_two_processes_equal_one_with_twice_the_batch(train, tmp_path):
     expected = json.loads((tmp_path / "1-0.json").read_text())
     for rank in (0, 1):
         assert json.loads((tmp_path / f"2-{rank}.json").read_text()) == expected
+    assert [name for name, _ in expected[1]] == [f"block{number}" for number in range(7)]
+    one, two = ({path.name: path.read_bytes() for path in (tmp_path / run).rglob("*.*")} for run in ("8", "4"))
+    assert one == two and {"images_val.csv", "pictures.json", "000_prediction.png"} <= set(one)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -48,6 +49,22 @@ def test_environment_names_versions_and_revision():
     command = ["git", "-C", source, "rev-parse", "HEAD"]
     revision = subprocess.run(command, capture_output=True, text=True).stdout.strip()
     assert found["revision"] in (None, revision, f"{revision}-dirty")
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("/home/me/.venv/bin/dealias", "dealias"),
+        (os.path.join(os.path.dirname(dealias.__file__), "cli.py"), "dealias"),
+        ("/home/me/my project/train.py", "train.py"),
+        ("/home/me/cli.py", "cli.py"),
+    ],
+)
+def test_the_command_can_be_pasted_into_a_shell(monkeypatch, program, expected):
+    arguments = ["compare", "--data", "folders:my data.yaml", "--model-options", '{"a": "$HOME\'s"}']
+    monkeypatch.setattr(sys, "argv", [program, *arguments])
+    done = subprocess.run(["sh", "-c", f"printf '%s\\n' {environment()['command']}"], capture_output=True, text=True)
+    assert done.stdout.splitlines() == [expected, *arguments]
 
 
 def test_history_keeps_one_table_across_sessions(tmp_path):

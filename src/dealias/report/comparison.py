@@ -10,6 +10,12 @@ from typing import Any
 
 from .statistics import Summary, paired_difference, summarize
 
+LOWER_IS_BETTER = frozenset({"FErr", "MErr", "DErr"})
+"""The error rates among the metrics of a segmentation."""
+
+_CHANGES = ("logits ", "labels ")
+_ALIASING = "aliasing "
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -58,7 +64,7 @@ class Comparison:
         return self.variants[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python for JSON: scores as fractions, each difference with ``within_spread`` (``None``: one seed)."""
+        """Plain Python for JSON, as :func:`dealias.report.outcome.write_outcome` describes it; scores are fractions."""
         variants = []
         for variant in self.variants:
             entry = asdict(variant)
@@ -68,9 +74,19 @@ class Comparison:
         return {
             "baseline": self.baseline.name,
             "metrics": list(self.metrics),
+            "lower_is_better": [metric for metric in self.metrics if is_lower_better(metric)],
             "seeds": list(self.seeds),
             "variants": variants,
         }
+
+
+def is_lower_better(metric: str) -> bool:
+    """Whether a small value of a score is good: of error rates, aliasing, and changes of answers under shifts.
+
+    >>> is_lower_better("DErr"), is_lower_better("labels 8 px"), is_lower_better("mIoU")
+    (True, True, False)
+    """
+    return metric in LOWER_IS_BETTER or metric.startswith((*_CHANGES, _ALIASING))
 
 
 def compare_runs(runs: Iterable[RunResult], variants: Sequence[str], metrics: Sequence[str]) -> Comparison:

@@ -1,11 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the directories of finished runs to the files of their comparison: tables, JSON and gallery."""
+"""From the directories of finished runs to the files of their comparison: tables, JSON and gallery.
+
+``comparison.json`` is one object. Scores are fractions; ``null`` stands for a score that is not defined, and for a
+spread or a verdict that one seed does not give::
+
+    format, version   "dealias comparison", 1: of this layout
+    settings          what was compared, in plain values
+    environment       with what, see :func:`dealias.train.run_directory.environment`
+    baseline          name of the first variant
+    metrics           names of the scores, in the order of the tables
+    lower_is_better   those of them of which less is better; of the others more is
+    seeds             of the paired runs
+    variants          list, the baseline first:
+      name
+      parameters      number
+      seconds_per_step  wall time of a training step: median of the runs, which are medians of their steps
+      steps           training steps, mean of the runs
+      scores          by metric: mean, sd (sample standard deviation over the seeds), count (of the seeds)
+      differences     by metric, to the baseline, paired by seed: mean, sd, count, and within_spread: whether the seeds
+                      do not resolve it; null for the baseline
+    aliasing          baseline, metrics, lower_is_better, seeds and variants as above, of the aliasing scores at the
+                      inputs of the encoder's stages; null where the stages of the backbone are not known
+    runs              list, a run of each variant with each seed: variant, seed, folder (relative to this file), and
+                      what its metrics.json says: band (width in pixels of the band around edges), classes (names),
+                      parameters, steps, seconds, seconds_per_step, and in scores.val each score, and IoU and Acc of
+                      each class
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +40,31 @@ from dealias._files import replacing, write_json, write_text
 
 from .comparison import Comparison, RunResult, compare_runs
 from .gallery import render_gallery
-from .pictures import load_pictures
+from .pictures import EVENLY_SPACED, INDEX_FILE, load_pictures
 from .table import build_table, to_csv, to_markdown
 
 METRICS = ("mIoU", "BIoU", "BAcc", "FErr", "MErr", "DErr")
 """The columns of the table."""
 
 
-def write_outcome(out: Path, runs: Mapping[str, Sequence[Path]], about: Mapping[str, Any]) -> Comparison:
-    """Compare finished runs and write ``comparison.json``, ``.md`` and ``.csv`` and ``gallery.png`` into ``out``.
+def write_outcome(
+    out: Path, runs: Mapping[str, Sequence[Path]], about: Mapping[str, Any]
+) -> tuple[Comparison, Comparison | None]:
+    """Compare finished runs and write ``comparison.json``, ``.md`` and ``.csv`` into ``out``, and ``gallery.png``.
+
+    The gallery shows the evenly spaced pictures of the first seed; there is none if a variant has no pictures.
 
     Args:
         out: the folder to write to.
-        runs: the run directories of each variant, in the order of the seeds; the first variant is the baseline.
+        runs: the run directories of each variant inside ``out``, in the order of the seeds; the first variant is the
+            baseline.
         about: further entries of ``comparison.json``, such as settings and environment.
 
+    Returns:
+        The comparison of the scores, and that of the aliasing at the stages, which is ``None`` where it is not known.
+
     Raises:
-        ValueError: the runs of two variants differ in their seeds or pictures.
+        ValueError: the runs of two variants differ in their seeds or pictures, or one lies outside of ``out``.
         FileNotFoundError: a run is not finished.
     """
     stored = {
@@ -39,15 +74,19 @@ def write_outcome(out: Path, runs: Mapping[str, Sequence[Path]], about: Mapping[
     }
     results = [run_result(*key, result, result["scores"]["val"]) for key, result in stored.items()]
     comparison = compare_runs(results, tuple(runs), METRICS)
-    entries = [{"variant": variant, "seed": seed, **result} for (variant, seed), result in stored.items()]
-    write_json(out / "comparison.json", {**about, **comparison.to_dict(), "runs": entries})
-    write_text(out / "comparison.md", to_markdown(build_table(comparison)))
+    aliasing = _compare_aliasing(stored, tuple(runs))
+    entries = [
+        {"variant": variant, "seed": seed, "folder": runs[variant][seed].relative_to(out).as_posix(), **result}
+        for (variant, seed), result in stored.items()
+    ]
+    layout = {"format": "dealias comparison", "version": 1}
+    of_stages = {"aliasing": aliasing and aliasing.to_dict()}
+    write_json(out / "comparison.json", {**layout, **about, **comparison.to_dict(), **of_stages, "runs": entries})
+    tables = [build_table(comparison), *([build_table(aliasing, cost=False)] if aliasing else [])]
+    write_text(out / "comparison.md", "\n".join(map(to_markdown, tables)))
     write_text(out / "comparison.csv", to_csv(comparison))
-    pictures = {variant: load_pictures(folders[0] / "pictures") for variant, folders in runs.items()}
-    rule = next(iter(pictures.values())).rule
-    with replacing(out / "gallery.png") as path:
-        render_gallery(pictures, f"Seed 0, {rule}").save(path, format="PNG")
-    return comparison
+    _write_gallery(out / "gallery.png", {variant: folders[0] / "pictures" for variant, folders in runs.items()})
+    return comparison, aliasing
 
 
 def read_results(folder: Path) -> dict[str, Any]:
@@ -63,3 +102,25 @@ def run_result(variant: str, seed: int, results: Mapping[str, Any], scores: Mapp
     }
     cost = {name: results[name] for name in ("parameters", "seconds_per_step", "steps")}
     return RunResult(variant, seed, known, **cost)
+
+
+def _compare_aliasing(
+    stored: Mapping[tuple[str, int], Mapping[str, Any]], variants: tuple[str, ...]
+) -> Comparison | None:
+    scores = {key: result.get("aliasing") for key, result in stored.items()}
+    if not all(scores.values()):
+        return None
+    results = [run_result(*key, result, scores[key]) for key, result in stored.items()]
+    return compare_runs(results, variants, tuple(results[0].scores))
+
+
+def _write_gallery(path: Path, folders: Mapping[str, Path]) -> None:
+    if not all((folder / INDEX_FILE).is_file() for folder in folders.values()):
+        return
+    loaded = {variant: load_pictures(folder) for variant, folder in folders.items()}
+    shown = {
+        variant: replace(pictures, samples=tuple(sample for sample in pictures.samples if EVENLY_SPACED in sample.why))
+        for variant, pictures in loaded.items()
+    }
+    with replacing(path) as temporary:
+        render_gallery(shown, "Evenly spaced images, predicted by the runs of seed 0").save(temporary, format="PNG")

@@ -2,35 +2,44 @@
 """Sample pictures of a run as plain files: image, ground truth and prediction, from which galleries are made anywhere.
 
 Ground truth and prediction are palette PNGs: their pixel values are class ids, and every viewer shows them in the
-classes' colours. ``pictures.json`` beside them names the files, the classes, the colours and the rule that chose the
-samples.
+classes' colours. ``pictures.json`` beside them names the files, the classes, the colours, why each image was chosen and
+the rule that chose them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dealias._files import write_text
+
 from .canvas import Colour
 
 INDEX_FILE = "pictures.json"
 UNLABELLED: Colour = (0, 0, 0)
+EVENLY_SPACED = "evenly spaced"
+"""Why a sample is shown that stands for its set; all others were chosen by their scores."""
+
+_PARTS = {"image": ("RGB",), "truth": ("P", "L"), "prediction": ("P", "L")}
+"""The files of a sample, and the modes that they may have."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image [H, W, 3] uint8 with its ground truth and prediction, class ids [H, W] uint8."""
+    """One image [H, W, 3] uint8 with its ground truth and prediction, class ids [H, W] uint8, and why it is shown."""
 
     name: str
     image: NDArray[np.uint8]
     truth: NDArray[np.uint8]
     prediction: NDArray[np.uint8]
+    why: tuple[str, ...] = (EVENLY_SPACED,)
 
 
 @dataclass(frozen=True)
@@ -44,26 +53,23 @@ class Pictures:
     samples: tuple[Sample, ...]
 
 
-def evenly_spaced(length: int, count: int) -> list[int]:
-    """``count`` indices spread over a data set, whatever is in it: the middles of ``count`` equal parts.
-
-    >>> evenly_spaced(100, 4), evenly_spaced(2, 5)
-    ([12, 37, 62, 87], [0, 1])
-    """
-    count = min(count, length)
-    return [(2 * position + 1) * length // (2 * count) for position in range(count)]
-
-
 def save_pictures(folder: Path, pictures: Pictures) -> None:
-    """Write the samples and ``pictures.json`` into ``folder``; the index comes last, so it names only what is there."""
+    """Write the samples and ``pictures.json`` into ``folder``, in place of those that were there.
+
+    The index goes first and comes last, so it names only what is there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / INDEX_FILE).unlink(missing_ok=True)
+    for part in _PARTS:
+        for left in folder.glob(f"[0-9][0-9][0-9]_{part}.png"):
+            left.unlink()
     entries = []
     for number, sample in enumerate(pictures.samples):
-        files = {part: f"{number:03d}_{part}.png" for part in ("image", "truth", "prediction")}
+        files = {part: f"{number:03d}_{part}.png" for part in _PARTS}
         Image.fromarray(sample.image).save(folder / files["image"])
         _indexed(sample.truth, pictures.palette).save(folder / files["truth"])
         _indexed(sample.prediction, pictures.palette).save(folder / files["prediction"])
-        entries.append({"name": sample.name, **files})
+        entries.append({"name": sample.name, "why": sample.why, **files})
     index = {
         "classes": pictures.classes,
         "palette": pictures.palette,
@@ -71,27 +77,33 @@ def save_pictures(folder: Path, pictures: Pictures) -> None:
         "rule": pictures.rule,
         "samples": entries,
     }
-    (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n")
+    write_text(folder / INDEX_FILE, json.dumps(index, indent=2) + "\n")
 
 
 def load_pictures(folder: Path) -> Pictures:
     """Read what :func:`save_pictures` wrote.
 
     Raises:
-        ValueError: there is no ``pictures.json`` in ``folder``.
+        ValueError: ``pictures.json`` is missing or not as expected, or a picture is missing, broken, outside of
+            ``folder``, of another size than its image, or has unknown ids; the file is named.
     """
     path = folder / INDEX_FILE
     if not path.is_file():
         raise ValueError(f"{path} not found: the folder holds no pictures of a run")
-    index = json.loads(path.read_text())
-    samples = [
-        Sample(
-            entry["name"], *(np.asarray(Image.open(folder / entry[part])) for part in ("image", "truth", "prediction"))
-        )
-        for entry in index["samples"]
-    ]
-    palette = tuple((red, green, blue) for red, green, blue in index["palette"])
-    return Pictures(tuple(index["classes"]), palette, index["ignore_index"], index["rule"], tuple(samples))
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        classes = tuple(str(name) for name in index["classes"])
+        palette = tuple((int(red), int(green), int(blue)) for red, green, blue in index["palette"])
+        ignore_index, rule = int(index["ignore_index"]), str(index["rule"])
+        entries = [(str(entry["name"]), tuple(map(str, entry["why"])), _files(entry)) for entry in index["samples"]]
+        if len(palette) != len(classes):
+            raise ValueError(f"{len(palette)} colours for {len(classes)} classes")
+    except KeyError as error:
+        raise ValueError(f"{path} is no index of pictures: {error} is missing") from error
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no index of pictures: {error}") from error
+    samples = tuple(_read_sample(folder, *entry, known=len(classes), ignored=ignore_index) for entry in entries)
+    return Pictures(classes, palette, ignore_index, rule, samples)
 
 
 def colourise(labels: NDArray[np.uint8], palette: Sequence[Colour]) -> NDArray[np.uint8]:
@@ -99,6 +111,40 @@ def colourise(labels: NDArray[np.uint8], palette: Sequence[Colour]) -> NDArray[n
     table = np.full((256, 3), UNLABELLED, np.uint8)
     table[: len(palette)] = palette
     return table[labels]
+
+
+def _files(entry: Mapping[str, Any]) -> dict[str, str]:
+    return {part: str(entry[part]) for part in _PARTS}
+
+
+def _read_sample(
+    folder: Path, name: str, why: tuple[str, ...], files: Mapping[str, str], known: int, ignored: int
+) -> Sample:
+    image, truth, prediction = (_read_picture(folder, files[part], modes) for part, modes in _PARTS.items())
+    for part, labels, allowed in (("truth", truth, {ignored}), ("prediction", prediction, set())):
+        path = folder / files[part]
+        if labels.shape != image.shape[:2]:
+            found, expected = (f"{shape[1]}x{shape[0]}" for shape in (labels.shape, image.shape))
+            raise ValueError(f"{path}: its size is {found}, that of its image {files['image']} {expected}")
+        unknown = {int(label) for label in np.unique(labels)} - {*range(known)} - allowed
+        if unknown:
+            raise ValueError(f"{path}: ids must be in [0, {known}), found {sorted(unknown)}")
+    return Sample(name, image, truth, prediction, why)
+
+
+def _read_picture(folder: Path, file: str, modes: tuple[str, ...]) -> NDArray[np.uint8]:
+    """A picture in ``folder``; a name in somebody's index must not reach any other file."""
+    path = folder / file
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ValueError("it lies outside of the folder of its index")
+        with Image.open(path) as image:
+            if image.mode not in modes:
+                raise ValueError(f"its mode is {image.mode}, expected {' or '.join(modes)}")
+            return np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # SyntaxError is what Pillow raises for a broken PNG.
+        raise ValueError(f"{path} cannot be read as a picture: {error}") from error
 
 
 def _indexed(labels: NDArray[np.uint8], palette: Sequence[Colour]) -> Image.Image:

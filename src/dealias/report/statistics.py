@@ -47,7 +47,10 @@ def student_quantile(degrees: int) -> float:
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation (n - 1) over seeds; ``sd`` is ``None`` for a single value."""
+    """Mean and sample standard deviation (n - 1) over seeds; ``sd`` is ``None`` for a single value.
+
+    Both are nan if a value is.
+    """
 
     mean: float
     sd: float | None
@@ -60,11 +63,12 @@ class Summary:
 
     @property
     def within_spread(self) -> bool | None:
-        """Whether zero lies in the interval, ``|mean| <= t * sd / sqrt(n)``; ``None`` for a single value: not known.
+        """Whether zero lies in the interval, ``|mean| <= t * sd / sqrt(n)``; ``None``: not known.
 
         For a paired difference this says that the seeds do not resolve it.
         """
-        return None if self.half_width is None else abs(self.mean) <= self.half_width
+        half = self.half_width
+        return None if half is None or math.isnan(half) else abs(self.mean) <= half
 
 
 def summarize(values: Sequence[float]) -> Summary:
@@ -78,7 +82,11 @@ def summarize(values: Sequence[float]) -> Summary:
     """
     if not values:
         raise ValueError("nothing to summarise: no values")
-    return Summary(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+    if len(values) == 1:
+        return Summary(values[0], None, 1)
+    if any(math.isnan(value) for value in values):  # which stdev does not take
+        return Summary(math.nan, math.nan, len(values))
+    return Summary(fmean(values), stdev(values), len(values))
 
 
 def paired_difference(values: Sequence[float], baseline: Sequence[float]) -> Summary:

@@ -5,20 +5,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Container
+import math
 from dataclasses import dataclass
 
 from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from .comparison import Comparison, VariantSummary
+from .comparison import Comparison, VariantSummary, is_lower_better
 from .statistics import Summary, student_quantile
 
-LOWER_IS_BETTER = frozenset({"FErr", "MErr", "DErr"})
-"""The error rates among the metrics of a segmentation."""
-
 _WITHIN = "≈"
+_UNKNOWN = "\N{EN DASH}"
 _MINUS = " \u2212 "
 
 
@@ -44,17 +42,16 @@ class Table:
     notes: tuple[str, ...]
 
 
-def build_table(comparison: Comparison, lower_is_better: Container[str] = LOWER_IS_BETTER, cost: bool = True) -> Table:
+def build_table(comparison: Comparison, cost: bool = True) -> Table:
     """Lay out a comparison: a row of scores per variant, then a row of paired differences per variant but the first.
 
     Scores are in percent, mean ± standard deviation over seeds; differences that the seeds do not resolve carry a mark.
 
     Args:
         comparison: what to show.
-        lower_is_better: the metrics whose arrow points down.
         cost: with parameters, seconds per step and steps in the last columns.
     """
-    arrows = ["↓" if metric in lower_is_better else "↑" for metric in comparison.metrics]
+    arrows = ["↓" if is_lower_better(metric) else "↑" for metric in comparison.metrics]
     titles = [f"{metric} {arrow}" for metric, arrow in zip(comparison.metrics, arrows, strict=True)]
     rows = [_score_row(variant, comparison.metrics) for variant in comparison.variants]
     rows += [_difference_row(variant, comparison.baseline, comparison.metrics) for variant in comparison.variants[1:]]
@@ -137,6 +134,8 @@ def _narrow(cell: str) -> str:
 
 
 def _percent(value: Summary, signed: bool) -> str:
+    if math.isnan(value.mean):
+        return _UNKNOWN
     mean = f"{100 * value.mean:+.1f}" if signed else f"{100 * value.mean:.1f}"
     return mean if value.sd is None else f"{mean} ± {100 * value.sd:.1f}"
 

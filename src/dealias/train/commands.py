@@ -12,7 +12,10 @@ from rich.markup import escape
 from dealias.report.html import write_report
 from dealias.train.lightning_cli import TrainingCLI
 
-_FILES = ("report.html", "config.yaml", "env.json", "metrics.csv", "metrics.json", "labels", "checkpoints")
+_FILES = (
+    *("report.html", "config.yaml", "env.json", "metrics.csv", "metrics.json"),
+    *("images_val.csv", "images_test.csv", "pictures", "labels", "checkpoints"),
+)
 
 _EXPECTED_WARNINGS = (
     r"LightningCLI's args parameter",  # dealias.cli has read the arguments from sys.argv

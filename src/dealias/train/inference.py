@@ -76,6 +76,11 @@ def predict_logits(
     return mean.clamp(min=torch.finfo(mean.dtype).tiny).log()
 
 
+def label_maps(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Class ids, (B, *size), int64, of logits (B, classes, H, W), which are resized (bilinearly) if need be."""
+    return (logits if logits.shape[-2:] == size else _resize(logits, size, antialias=False)).argmax(dim=1)
+
+
 def window_starts(length: int, window: int, stride: int) -> list[int]:
     """First pixels of windows that together cover ``length`` pixels; one window if it is at least as long.
 

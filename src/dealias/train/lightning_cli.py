@@ -21,6 +21,7 @@ from dealias.train.data import SegmentationData
 from dealias.train.history import HistoryLogger
 from dealias.train.labels import LabelWriter
 from dealias.train.last_checkpoint import LastCheckpoint
+from dealias.train.pictures import RunPictures
 from dealias.train.progress import EpochProgressBar
 from dealias.train.run_directory import (
     checkpoint_path,
@@ -51,10 +52,12 @@ class RunSettings:
     Args:
         directory: folder of the run; null for a new one under runs/, or for that of the run that is resumed.
         checkpoint_every: optimiser steps between saves of checkpoints/last.ckpt.
+        pictures: evenly spaced images whose predictions are kept, besides the worst and the best; 0 for none at all.
     """
 
     directory: str | None = None
     checkpoint_every: int = 200
+    pictures: int = 4
 
 
 _RUN = RunSettings()
@@ -191,12 +194,15 @@ class TrainingCLI(LightningCLI):
             callbacks.append(EpochProgressBar())
         if options.enable_model_summary is not False:
             callbacks.append(RichModelSummary(max_depth=2))
+        settings = self._get(self.config_init, "run")
         if self.subcommand == "predict":
             callbacks.append(LabelWriter(self.run_directory / "labels"))
+        else:
+            callbacks.append(RunPictures(self.run_directory, settings.pictures))
         keep = not options.fast_dev_run and options.enable_checkpointing is not False
         if self.subcommand == "fit" and keep:
-            every = self._get(self.config, "run").checkpoint_every
-            callbacks += [self._best, LastCheckpoint(checkpoint_path(self.run_directory, "last"), every)]
+            last = checkpoint_path(self.run_directory, "last")
+            callbacks += [self._best, LastCheckpoint(last, settings.checkpoint_every)]
         return callbacks
 
     @rank_zero_only
@@ -220,6 +226,8 @@ class TrainingCLI(LightningCLI):
             {
                 "command": subcommand,
                 "checkpoint": self._get(self.config, "ckpt_path"),
+                "band": self.model.val_metrics.width,
+                "edges": self.model.val_metrics.edges,
                 "classes": self.datamodule.describe()["classes"],
                 "parameters": sum(parameter.numel() for parameter in self.model.network.parameters()),
                 "steps": self.trainer.global_step,

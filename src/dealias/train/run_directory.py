@@ -2,11 +2,13 @@
 """The folder of a run: its configuration, environment, logs, scores and checkpoints.
 
 ``config.yaml`` repeats the run, ``env.json`` says with what it ran, ``metrics.csv`` is its course, ``metrics.json`` its
-result, and ``checkpoints/`` holds ``best.ckpt`` and ``last.ckpt``.
+result, ``images_val.csv`` and ``images_test.csv`` the scores of every image, ``pictures/`` the predictions of some, and
+``checkpoints/`` holds ``best.ckpt`` and ``last.ckpt``.
 """
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import datetime
@@ -77,7 +79,7 @@ def environment(seed: int | None = None, device: torch.device | str = "cpu") -> 
 
     Returns:
         ``versions``, ``revision`` (of the working copy that dealias is imported from; None without one), ``system``,
-        ``device``, ``cpus``, ``threads``, ``seed``, ``command`` and ``started``.
+        ``device``, ``cpus``, ``threads``, ``seed``, ``command`` (for a shell) and ``started``.
     """
     device = torch.device(device)
     return {
@@ -88,9 +90,16 @@ def environment(seed: int | None = None, device: torch.device | str = "cpu") -> 
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "seed": seed,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": _command(),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
+
+
+def _command() -> str:
+    """What started this process, quoted for a shell; ``python -m dealias.cli`` is the same as ``dealias``."""
+    program = Path(sys.argv[0])
+    is_ours = program.resolve() == Path(dealias.__file__).resolve().with_name("cli.py")
+    return shlex.join(["dealias" if is_ours else program.name, *sys.argv[1:]])
 
 
 def _installed_versions() -> dict[str, str]:

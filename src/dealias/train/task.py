@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -17,7 +16,8 @@ from dealias.losses import SegmentationLoss
 from dealias.metrics import SegmentationMetrics
 from dealias.models import SegmentationModel
 from dealias.train.checkpoints import check_origin
-from dealias.train.inference import InferenceSettings, predict_logits
+from dealias.train.image_scores import ImageScorer, Rows
+from dealias.train.inference import InferenceSettings, label_maps, predict_logits
 from dealias.train.optim import OptimizerSettings, build_optimizer
 from dealias.train.schedule import ScheduleSettings, build_schedule, learning_rate
 
@@ -46,7 +46,8 @@ class SegmentationTask(LightningModule):
 
     Batches are dictionaries with ``image`` [B, C, H, W], ``mask`` [B, H, W] and ``name``. Logged are ``train/loss``,
     ``train/lr``, ``train/seconds_per_step`` (data and optimiser included, validation not), and for ``val`` and ``test``
-    all scores without dimensions. :attr:`scores` keeps the latest with those per class, :attr:`step_seconds` all times.
+    all scores without dimensions. :attr:`scores` keeps the latest with those per class, :attr:`image_scores` those of
+    every image, :attr:`step_seconds` all times.
     What a network draws at random, as dropout, depends on (seed, epoch, batch, process) alone, so that a resumed run
     equals an uninterrupted one.
 
@@ -78,9 +79,11 @@ class SegmentationTask(LightningModule):
         self.inference_settings = inference
         self.seed = seed
         self.scores: dict[str, dict[str, Any]] = {}
+        self.image_scores: dict[str, Rows] = {}
         self.step_seconds: list[float] = []
         self.val_metrics = self._new_metrics(metrics)
         self.test_metrics = self._new_metrics(metrics)
+        self._scorers = {"val": ImageScorer(self.val_metrics), "test": ImageScorer(self.test_metrics)}
         self._step_started = time.perf_counter()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -138,24 +141,24 @@ class SegmentationTask(LightningModule):
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Count the predictions of a batch."""
-        self._count(self.val_metrics, batch)
+        self._count("val", batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores, and start the clock of the next step."""
-        self._finish("val", self.val_metrics)
+        self._finish("val")
         self._step_started = time.perf_counter()
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Count the predictions of a batch."""
-        self._count(self.test_metrics, batch)
+        self._count("test", batch)
 
     def on_test_epoch_end(self) -> None:
         """Log the scores."""
-        self._finish("test", self.test_metrics)
+        self._finish("test")
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Class ids, (B, H, W), int64, of a batch."""
-        return self(batch["image"]).argmax(dim=1)
+        """Class ids of a batch at the size of its masks, (B, H, W), int64."""
+        return label_maps(self(batch["image"]), batch["mask"].shape[-2:])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what rebuilds the network, see :func:`dealias.train.load_checkpoint`, and its latest scores."""
@@ -189,17 +192,17 @@ class SegmentationTask(LightningModule):
             )
         return int(steps)
 
-    def _count(self, metrics: SegmentationMetrics, batch: dict[str, Any]) -> None:
-        logits, target = self(batch["image"]), batch["mask"]
-        if logits.shape[-2:] != target.shape[-2:]:
-            logits = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
-        metrics.update(logits.argmax(dim=1), target)
+    def _count(self, stage: str, batch: dict[str, Any]) -> None:
+        target = batch["mask"]
+        self._scorers[stage].update(batch["name"], label_maps(self(batch["image"]), target.shape[-2:]), target)
 
-    def _finish(self, stage: str, metrics: SegmentationMetrics) -> None:
-        scores = metrics.compute()
-        metrics.reset()
+    def _finish(self, stage: str) -> None:
+        scorer = self._scorers[stage]
+        scores, of_images = scorer.metrics.compute(), scorer.collect()
+        scorer.metrics.reset()
         if self.trainer.sanity_checking:
             return
         self.scores[stage] = {name: value.tolist() for name, value in scores.items()}
+        self.image_scores[stage] = of_images
         # All processes hold the same scores, so there is nothing to average.
         self.log_dict({f"{stage}/{name}": value for name, value in scores.items() if value.dim() == 0})

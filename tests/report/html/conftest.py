@@ -6,11 +6,13 @@ import select
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 
+from dealias.report.image_scores import IMAGE_METRICS, image_scores_path, write_image_scores
 from dealias.report.outcome import METRICS, write_outcome
 from dealias.report.pictures import Pictures, Sample, save_pictures
 
@@ -149,7 +151,7 @@ def comparison(out, variants=("bilinear", "carafe", "freqfusion"), seeds=3, clas
             gain = 0.0 if order < 2 else 0.02 * order
             write_run(folder, variant, seed, gain, classes, steps)
     environment = {"versions": {"dealias": "0.1.0", "torch": "2.9"}, "revision": "abc123-dirty", "device": "cpu"}
-    environment |= {"command": ["dealias", "compare", "--data", "a b"], "started": "2026-01-02T03:04:05+00:00"}
+    environment |= {"command": "dealias compare --data 'a b'", "started": "2026-01-02T03:04:05+00:00"}
     settings = {"arch": "fpn", "encoder": "resnet10t", "data": "scenes", "steps": steps, "budget": None}
     write_outcome(out, folders, {"settings": settings, "environment": environment})
     (out / "env.json").write_text(json.dumps(environment))
@@ -167,15 +169,18 @@ def write_run(folder, variant, seed, gain, classes, steps):
     results = {"command": "compare", "band": 3, "classes": list(classes), "parameters": 1_300_000, "steps": steps}
     results |= {"seconds": 9.0, "seconds_per_step": 0.1 + gain, "scores": {"val": scores}}
     (folder / "metrics.json").write_text(json.dumps(results))
-    (folder / "env.json").write_text(json.dumps({"seed": seed, "command": ["dealias", "fit"], "device": "cpu"}))
+    (folder / "env.json").write_text(json.dumps({"seed": seed, "command": "dealias fit", "device": "cpu"}))
     with (folder / "metrics.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["step", "train/loss", "val/mIoU"])
         writer.writerows([step, 2 / (1 + step / 20) + 0.05 * random.random(), ""] for step in range(9, steps, 10))
         writer.writerows([step, "", 0.3 + 0.4 * step / steps] for step in (steps // 2, steps))
     palette = tuple((*PALETTE, *[(number, 200, 90) for number in range(len(classes))])[: len(classes)])
-    samples = tuple(sample(number, gain, random) for number in range(3))
-    save_pictures(folder / "pictures", Pictures(tuple(classes), palette, 255, "3 of 30 images", samples))
+    samples = [sample(number, gain, random) for number in range(3)]
+    samples[2] = replace(samples[2], why=("lowest mIoU", "highest FErr"))
+    save_pictures(folder / "pictures", Pictures(tuple(classes), palette, 255, "3 of 40 images", tuple(samples)))
+    rows = [(f"scene {number}", random.uniform(0.2, 0.8, len(IMAGE_METRICS)).tolist()) for number in range(40)]
+    write_image_scores(image_scores_path(folder, "val"), rows)
 
 
 def sample(number, gain, noise):
@@ -196,8 +201,7 @@ def sample(number, gain, noise):
 
 
 def single_run(folder, gain=0.0, classes=CLASSES):
-    """A run as ``dealias fit`` leaves it, which has no pictures."""
+    """A run as ``dealias fit`` leaves it."""
     write_run(folder, folder.name, 0, gain, classes, 60)
-    shutil.rmtree(folder / "pictures")
     (folder / "config.yaml").write_text("seed_everything: 0\n")
     return folder

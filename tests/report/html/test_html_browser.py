@@ -184,6 +184,19 @@ def test_fifteen_variants_fit_the_window(browser, make_comparison, tmp_path, wid
     assert browser.evaluate(cut) == [] and browser.complaints() == []
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_single_run_fits_the_window_and_leads_to_its_worst_image(browser, make_run, tmp_path, width):
+    browser.open(write_report([make_run(tmp_path / "run")], tmp_path / "page.html"), width=width)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    link = "[...document.querySelectorAll('#c1-images nav a')].find(a => a.textContent == 'lowest mIoU')"
+    browser.evaluate(f"document.documentElement.style.scrollBehavior = 'auto'; {link}.click()")
+    place = "document.getElementById('c1-image-3').getBoundingClientRect().top"
+    controls = "document.querySelector('.controls').getBoundingClientRect().bottom"
+    assert 0 <= browser.evaluate(f"{place} - {controls}") < 300, "below what stays on top"
+    sides = "[...document.querySelectorAll('.badge')].slice(0, 2).map(badge => badge.textContent)"
+    assert browser.evaluate(sides) == ["ground truth", "run"] and browser.complaints() == []
+
+
 @pytest.mark.parametrize("policy", [True, False])
 def test_only_the_policy_keeps_the_page_from_the_network(browser, file, tmp_path, policy):
     text = file.read_text(encoding="utf-8")

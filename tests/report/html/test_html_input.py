@@ -67,12 +67,22 @@ BROKEN = {
     "a picture of another size": (
         "runs/carafe-seed0/pictures/001_truth.png",
         lambda path: Image.new("P", (3, 4)).save(path),
-        r"\(4, 3\)",
+        "3x4.*64x48",
     ),
     "an unknown id": (
         "runs/carafe-seed0/pictures/001_truth.png",
         lambda path: Image.fromarray(np.full((48, 64), 77, np.uint8)).save(path),
         r"\[77\]",
+    ),
+    "no score": (
+        "runs/carafe-seed0/images_val.csv",
+        lambda path: path.write_text(path.read_text().replace("scene 3,0", "scene 3,much")),
+        "line 5: .* found much",
+    ),
+    "other scores": (
+        "runs/carafe-seed0/images_val.csv",
+        lambda path: path.write_text("name,x\na,1\n"),
+        "found name, x",
     ),
     "no environment": ("env.json", lambda path: path.write_text('{"versions": 3}'), "not a mapping"),
     "no diagnostics": ("diagnostics.json", lambda path: path.write_text("{}"), "'metrics' is missing"),
@@ -83,7 +93,7 @@ BROKEN = {
 @pytest.mark.parametrize(("file", "damage", "message"), BROKEN.values(), ids=BROKEN)
 def test_what_is_broken_is_named(folder, file, damage, message):
     damage(folder / file)
-    named = (folder / file).parent if file.endswith(".png") else folder / file
+    named = folder / file
     with pytest.raises(ValueError, match=f"{re.escape(str(named))}.*{message}|{message}.*{re.escape(str(named))}"):
         write_report([folder], folder / "page.html")
     assert not (folder / "page.html").exists()
@@ -118,13 +128,9 @@ def test_other_files_are_not_overwritten(folder):
 def test_a_variant_cannot_name_a_folder_elsewhere(folder, tmp_path):
     shutil.move(folder / "runs" / "carafe-seed0", tmp_path / "elsewhere-seed0")
 
-    def rename(data):
-        for entry in (data["variants"][1], data["runs"][1]):
-            entry["name" if "name" in entry else "variant"] = "../../elsewhere"
-
-    change(folder / "comparison.json", rename)
+    change(folder / "comparison.json", lambda data: data["runs"][1].update(folder="runs/../../elsewhere-seed0"))
     text = write_report([folder], tmp_path / "page.html").read_text()
-    assert "Without pictures of these images: ../../elsewhere." in text
+    assert "Without pictures of these images: carafe." in text
 
 
 def test_undefined_scores_are_shown_as_such(folder, tmp_path):

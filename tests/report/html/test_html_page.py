@@ -204,7 +204,7 @@ def test_parts_that_are_missing_are_left_out(make_comparison, make_run, tmp_path
         for file in ("env.json", "config.yaml", "metrics.csv"):
             (run / file).unlink()
     page = parse(write_report([folder, *runs], tmp_path / "several.html"))
-    assert [node.text for node in page.find("h2")] == ["fpn with resnet10t on scenes", "2 runs"]
+    assert [node.text for node in page.find("h2")] == ["fpn with resnet10t on synthetic scenes", "2 runs"]
     assert "two has the highest mIoU" in page.text and "not paired" in page.text
     assert page.text.count("env.json and config.yaml are missing") == 2
 
@@ -223,5 +223,5 @@ def test_command_writes_into_the_first_run_unless_told_otherwise(make_run, tmp_p
         assert report.run(parser.parse_args([str(argument) for argument in arguments])) == 0
         assert parse(file).text and str(file) in capsys.readouterr().out
     assert sorted(path.name for path in run.iterdir()) == sorted(
-        ["report.html", "metrics.json", "metrics.csv", "env.json", "config.yaml"]
+        ["report.html", "metrics.json", "metrics.csv", "images_val.csv", "pictures", "env.json", "config.yaml"]
     )

@@ -17,7 +17,7 @@ from dealias.report.html.charts import (
     line_chart,
     nice_ticks,
 )
-from dealias.report.html.curves import training_charts
+from dealias.report.html.curves import load_training
 from dealias.report.html.errors import error_kinds
 from dealias.report.html.image_tables import image_table
 from dealias.report.html.numbers import UNKNOWN
@@ -77,7 +77,7 @@ def test_verdict_claims_no_more_than_it_can():
     unknown = compared({"plain": [(math.nan, 0.1)]})
     assert verdict(unknown, False, "test") == ["plain has no mIoU on the test images."]
     equal = compared({"plain": BASE[:1], "twin": BASE[:1]})
-    assert verdict(equal, True, "test")[0] == "No run has the highest mIoU on the test images."
+    assert verdict(equal, True, "test")[0] == "All reach 70.0 % mIoU on the test images."
 
 
 def test_error_kinds_by_a_pixel_loop():
@@ -131,7 +131,10 @@ def test_lines_fill_the_frame_and_the_mean_lies_between_the_seeds():
     assert chart.lines[0].seeds[1].endswith(f"L{right} {top}")
     assert chart.y_ticks[0] == (bottom, "0") and chart.y_ticks[-1] == (top, "4")
     assert "plain 1.25, late 2" in chart.description
-    assert line_chart("loss", "step", {"plain": [{3: 1.0}]}) is None
+    assert line_chart("loss", "step", {"plain": [{3: 1.0}], "late": [{4: 2.0}, {5: 2.5}]}) is None
+    assert [text for _, text in line_chart("", "", {"a": [{1: 0.0, 3: 0.0}]}).x_ticks] == ["1", "2", "3"]
+    level = line_chart("", "", {"a": [{1: 0.0, 3: 0.0}]})
+    assert level.lines[0].mean == f"M{left} {bottom}L{right} {bottom}" and level.y_ticks[-1] == (top, "1.0")
     assert [text for _, text in line_chart("", "", {"a": [{0: 0.9, 1: 1.3}]}).y_ticks] == [
         "0.9",
         "1.0",
@@ -160,7 +163,7 @@ def test_long_histories_are_averaged_over_the_same_steps(tmp_path):
             rows = ((step, step + seed if step != 7 else "nan", "") for step in range(1, 3001))
             csv.writer(file).writerows([("step", "train/loss", "val/mIoU"), *rows])
         runs.append(Run("plain", seed, (), (), 3, folder))
-    [chart] = training_charts({"plain": runs, "gone": [Run("gone", 0, (), (), 3, None)]})
+    [chart] = load_training({"plain": runs, "gone": [Run("gone", 0, (), (), 3, None)]}).charts
     line = chart.lines[0]
     points = np.array([point.split() for point in line.mean[1:].split("L")], float)
     assert len(points) == 150 and not line.markers

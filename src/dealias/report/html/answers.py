@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions beside their ground truth, each with its errors and the scores of its image alone."""
+"""Predictions beside their ground truth, each with its errors, and the scores of every image alone."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from dealias.metrics import joint_histogram, segmentation_scores
 from dealias.report.canvas import Colour
+from dealias.report.image_scores import image_scores_path, read_image_scores
 from dealias.report.outcome import METRICS
-from dealias.report.pictures import Pictures, Sample, load_pictures
+from dealias.report.pictures import INDEX_FILE, Pictures, Sample, load_pictures
 
-from .documents import explained
+from .chapters import Run
 from .errors import error_kinds
+
+_PICTURES = f"pictures/{INDEX_FILE}"
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,10 @@ class Answers:
         classes: names.
         palette: their colours.
         ignore_index: ground truth that is never wrong.
-        rule: which images these are, a sentence.
+        rule: which images these are, a sentence; empty if there are none.
         by_name: the predictions by the name of the image.
-        scores: by the name of the image, fractions by metric; of these images or of more.
+        why: by the name of the image, why it is shown.
+        scores: by the name of the image, fractions by metric; of all images that were scored.
     """
 
     classes: tuple[str, ...]
@@ -51,44 +53,50 @@ class Answers:
     ignore_index: int
     rule: str
     by_name: Mapping[str, Answer]
+    why: Mapping[str, tuple[str, ...]]
     scores: Mapping[str, Mapping[str, float]]
 
 
-def load_answers(folder: Path, band: int) -> Answers:
-    """Read a folder of pictures and score each image alone.
+def has_answers(run: Run) -> bool:
+    """Whether a run has pictures, or scores of its images."""
+    return run.folder is not None and ((run.folder / _PICTURES).is_file() or _scores_path(run, run.folder).is_file())
+
+
+def load_answers(run: Run, folder: Path) -> Answers:
+    """Read the pictures of a run, and the scores of all images that it was scored on.
 
     Args:
-        folder: as :func:`dealias.report.pictures.save_pictures` wrote it.
-        band: width in pixels of the band around edges, odd.
+        run: whose they are.
+        folder: of the run; what is missing in it of pictures or scores is left out.
 
     Raises:
-        ValueError: pictures are missing or broken, or do not fit each other; the folder is named.
+        ValueError: a file is broken, or does not fit the others; it is named.
     """
-    with explained(folder, "a folder of pictures"):
-        pictures = load_pictures(folder)
-        if len(pictures.palette) != len(pictures.classes):
-            raise ValueError(f"{len(pictures.palette)} colours for {len(pictures.classes)} classes")
-        return Answers(
-            pictures.classes,
-            pictures.palette,
-            pictures.ignore_index,
-            f"{pictures.rule[:1].upper()}{pictures.rule[1:]}.",
-            {sample.name: _answer(sample, pictures, band) for sample in pictures.samples},
-            {sample.name: _scores(sample, pictures, band) for sample in pictures.samples},
-        )
+    path = _scores_path(run, folder)
+    scores = _scores_of_all(path) if path.is_file() else {}
+    if not (folder / _PICTURES).is_file():
+        return Answers(run.classes, (), 0, "", {}, {}, scores)
+    pictures = load_pictures((folder / _PICTURES).parent)
+    return Answers(
+        pictures.classes,
+        pictures.palette,
+        pictures.ignore_index,
+        f"{pictures.rule[:1].upper()}{pictures.rule[1:]}.",
+        {sample.name: _answer(sample, pictures, run) for sample in pictures.samples},
+        {sample.name: sample.why for sample in pictures.samples},
+        scores,
+    )
 
 
-def _answer(sample: Sample, pictures: Pictures, band: int) -> Answer:
-    size = sample.image.shape[:2]
-    if sample.image.shape != (*size, 3) or not sample.truth.shape == sample.prediction.shape == size:
-        shapes = [part.shape for part in (sample.image, sample.truth, sample.prediction)]
-        raise ValueError(f"image, truth and prediction of {sample.name!r} have the shapes {shapes}")
-    kinds = error_kinds(sample.prediction, sample.truth, pictures.ignore_index, band)
+def _scores_path(run: Run, folder: Path) -> Path:
+    return image_scores_path(folder, run.split)
+
+
+def _scores_of_all(path: Path) -> dict[str, dict[str, float]]:
+    """Those of the metrics that the other tables have."""
+    return {name: {metric: of[metric] for metric in METRICS} for name, of in read_image_scores(path).items()}
+
+
+def _answer(sample: Sample, pictures: Pictures, run: Run) -> Answer:
+    kinds = error_kinds(sample.prediction, sample.truth, pictures.ignore_index, run.band, run.edges)
     return Answer(sample.image, sample.truth, sample.prediction, kinds)
-
-
-def _scores(sample: Sample, pictures: Pictures, band: int) -> dict[str, float]:
-    prediction, truth = torch.tensor(sample.prediction)[None], torch.tensor(sample.truth)[None]
-    histogram = joint_histogram(prediction, truth, len(pictures.classes), pictures.ignore_index, width=band)
-    scores = segmentation_scores(histogram)
-    return {metric: scores[metric].item() for metric in METRICS}

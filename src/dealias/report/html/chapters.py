@@ -22,6 +22,8 @@ class Run:
         class_iou: by class, nan for a class that is absent; empty: not known.
         band: width in pixels of the band around edges.
         folder: where its files are; ``None``: not there, so that only the scores can be shown.
+        split: what the scores were measured on, ``"val"`` or ``"test"``.
+        edges: kind of the edges, see :func:`dealias.metrics.label_edges`.
     """
 
     variant: str
@@ -30,6 +32,8 @@ class Run:
     class_iou: tuple[float, ...]
     band: int
     folder: Path | None
+    split: str = "val"
+    edges: str = "exact"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Chapter:
         folder: of the comparison; ``None`` for others.
         facts: what is worth knowing at a glance.
         warnings: sentences about what is missing from the scores.
+        aliasing: scores of the stages of the encoders; ``None``: not measured.
     """
 
     title: str
@@ -56,6 +61,7 @@ class Chapter:
     folder: Path | None
     facts: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    aliasing: Comparison | None = None
 
     @property
     def is_paired(self) -> bool:

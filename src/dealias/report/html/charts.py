@@ -113,17 +113,19 @@ def line_chart(
         x_label: over what.
         runs: by variant, for each of its runs the values by position. A variant's mean is drawn where all its runs have
             a value.
-        x_ticks: positions that get a tick; none: round numbers.
+        x_ticks: positions that get a tick; none: round numbers, whole ones where there are some.
 
     Returns:
-        The chart, or ``None`` if there are no two positions to draw a line between.
+        The chart, or ``None`` if no run has two positions to draw a line between.
     """
+    if max((len(curve) for curves in runs.values() for curve in curves), default=0) < 2:
+        return None
     xs = sorted({x for curves in runs.values() for curve in curves for x in curve})
     ys = [y for curves in runs.values() for curve in curves for y in curve.values()]
-    if len(xs) < 2:
-        return None
-    x_marks, y_marks = x_ticks or nice_ticks(xs[0], xs[-1]), nice_ticks(min(ys), max(ys))
-    frame = _Frame((min(xs[0], *x_marks), max(xs[-1], *x_marks)), (min(*ys, *y_marks), max(*ys, *y_marks)))
+    low, high = min(ys), max(ys)
+    high = high if high > low else low + 1.0  # a level line needs a scale too
+    x_marks, y_marks = x_ticks or _whole(nice_ticks(xs[0], xs[-1])), nice_ticks(low, high)
+    frame = _Frame((min(xs[0], *x_marks), max(xs[-1], *x_marks)), (min(low, *y_marks), max(high, *y_marks)))
     lines = []
     for position, (name, curves) in enumerate(runs.items()):
         if any(curves):
@@ -173,6 +175,11 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [float(f"{position * step:.12g}") for position in range(first, last + 1)]
+
+
+def _whole(marks: list[float]) -> list[float]:
+    """Steps are counted, so there are none in between."""
+    return [mark for mark in marks if mark.is_integer()] or marks
 
 
 def _texts(marks: Sequence[float]) -> list[tuple[float, str]]:

@@ -7,6 +7,7 @@ import csv
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .chapters import Run
@@ -18,25 +19,38 @@ HISTORY_FILE = "metrics.csv"
 History = list[dict[str, float]]
 Curve = dict[float, float]
 
+_VALIDATED = "val/mIoU"
 _CURVES = (
     ("train/loss", "Training loss", 1.0),
-    ("val/mIoU", "mIoU on validation, %", 100.0),
+    (_VALIDATED, "mIoU on validation, %", 100.0),
     ("val/BIoU", "BIoU on validation, %", 100.0),
 )
 _BINS = 150
 
 
-def training_charts(runs: Mapping[str, Sequence[Run]]) -> list[LineChart]:
-    """Charts of what the runs logged; those without any run that logged twice are left out.
+@dataclass(frozen=True)
+class Training:
+    """Charts of what runs logged; ``validated_once``: there is none of validation, since no run has two of them."""
+
+    charts: tuple[LineChart, ...]
+    validated_once: bool
+
+
+def load_training(runs: Mapping[str, Sequence[Run]]) -> Training | None:
+    """Charts of what the runs logged; a quantity that no run logged twice is left out.
+
+    Returns:
+        ``None`` if nothing is left.
 
     Raises:
         ValueError: a ``metrics.csv`` holds something else; it is named.
     """
     histories = {name: [_read(run.folder) for run in of if run.folder is not None] for name, of in runs.items()}
-    charts = (
-        line_chart(title, "training step", _curves(histories, column, factor)) for column, title, factor in _CURVES
-    )
-    return [chart for chart in charts if chart is not None]
+    curves = {column: _curves(histories, column, factor) for column, _, factor in _CURVES}
+    charts = {column: line_chart(title, "training step", curves[column]) for column, title, _ in _CURVES}
+    drawn = tuple(chart for chart in charts.values() if chart is not None)
+    once = any(curves[_VALIDATED].values()) and charts[_VALIDATED] is None
+    return Training(drawn, once) if drawn else None
 
 
 def _curves(histories: Mapping[str, Sequence[History]], column: str, factor: float) -> dict[str, list[Curve]]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from dealias.analysis import FILTERS, zone_plate
-from dealias.report.comparison import Comparison
+from dealias.report.comparison import Comparison, is_lower_better
 
 from .charts import BarChart, LineChart, bar_chart, line_chart
 from .documents import explained, number, read_object
 from .encoding import indexed_uri
 from .numbers import percent
-from .scores import ScoreTable, is_lower_better, score_table
+from .scores import ScoreTable, score_table
 from .sources import read_comparison
 
 _PLATE = 176

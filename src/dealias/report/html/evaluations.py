@@ -12,14 +12,13 @@ import numpy as np
 
 from dealias.data import default_palette, read_labels
 from dealias.evaluation import Scoring
-from dealias.report.comparison import Comparison, VariantSummary
+from dealias.report.comparison import Comparison, VariantSummary, is_lower_better
 from dealias.report.statistics import Summary
 
 from .answers import Answer, Answers
 from .chapters import Chapter, Run, distinct_names
 from .documents import explained, number, read_object
 from .errors import error_kinds
-from .scores import is_lower_better
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -118,7 +117,7 @@ def _answers(data: Mapping[str, Any], wanted: set[str]) -> Answers:
         for image in data["per_image"]
     }
     rule = f"The {_WORST} worst images by each of {', '.join(_SHOWN_BY)}."
-    return Answers(classes, default_palette(len(classes)), _IGNORED, rule, by_name, scores)
+    return Answers(classes, default_palette(len(classes)), _IGNORED, rule, by_name, {}, scores)
 
 
 def _read_pair(files: Sequence[Path], scoring: Scoring) -> Answer:

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dealias.report.comparison import is_lower_better
+
 from .numbers import best_position, percent
-from .scores import Column, is_lower_better
+from .scores import Column
 
 _ALL_UP_TO = 30
 _EACH_END = 5
@@ -42,7 +45,7 @@ class ImageTable:
 
 
 def image_table(variant: str, scores: Mapping[str, Mapping[str, float]], shown: Sequence[str]) -> ImageTable:
-    """Lay out scores of single images: of all if they are few, otherwise the ends of each column.
+    """Lay out scores of single images: of all if they are few, otherwise the ends of each column; the worst first.
 
     Args:
         variant: whose they are.
@@ -53,9 +56,10 @@ def image_table(variant: str, scores: Mapping[str, Mapping[str, float]], shown: 
     by_metric = {metric: [of[metric] for of in scores.values()] for metric in metrics}
     ends = {metric: _ends(values, is_lower_better(metric)) for metric, values in by_metric.items()}
     names = list(scores)
-    kept = list(range(len(names)))
+    kept = {*range(len(names))}
     if len(names) > _ALL_UP_TO:
-        kept = sorted({position for metric in metrics for position in _extremes(by_metric[metric])})
+        kept = {position for metric in metrics for position in _extremes(by_metric[metric])}
+    ranked = _worst_first(by_metric[metrics[0]], is_lower_better(metrics[0]))
     rows = tuple(
         ImageRow(
             names[position],
@@ -65,10 +69,17 @@ def image_table(variant: str, scores: Mapping[str, Mapping[str, float]], shown: 
                 for metric, values in by_metric.items()
             ),
         )
-        for position in kept
+        for position in ranked
+        if position in kept
     )
     columns = tuple(Column(metric, is_lower_better(metric)) for metric in metrics)
     return ImageTable(variant, columns, rows, len(names))
+
+
+def _worst_first(values: list[float], lower_is_better: bool) -> list[int]:
+    """Positions; what has no value comes last."""
+    sign = -1 if lower_is_better else 1
+    return sorted(range(len(values)), key=lambda position: (math.isnan(values[position]), sign * values[position]))
 
 
 def _ends(values: list[float], lower_is_better: bool) -> dict[int, str]:

@@ -21,11 +21,13 @@ from dealias._files import write_text
 from dealias.report.statistics import Summary, summarize
 
 from . import charts
+from .aliasing import ANALYSIS_FILE, AliasingSection, load_section
 from .chapters import Chapter
-from .charts import BarChart, LineChart, bar_chart
-from .curves import training_charts
+from .charts import BarChart, bar_chart
+from .curves import Training, load_training
 from .diagnostics import Diagnostics, load_diagnostics
 from .errors import ERROR_KINDS
+from .glossary import explain
 from .recipe import Recipe, load_recipes
 from .samples import Gallery, load_gallery
 from .scores import ScoreTable, score_table
@@ -39,20 +41,24 @@ class Section:
 
     chapter: Chapter
     sentences: tuple[str, ...]
+    glossary: tuple[tuple[str, str], ...]
     scores: ScoreTable
+    aliasing: ScoreTable | None
     classes: tuple[BarChart, ...]
-    curves: tuple[LineChart, ...]
+    training: Training | None
     diagnostics: Diagnostics | None
     gallery: Gallery | None
     recipes: tuple[Recipe, ...]
+    template = "chapter.html.j2"
 
 
 def write_report(directories: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Path:
     """Write one self-contained HTML file about finished runs.
 
     Args:
-        directories: of comparisons (``dealias compare``, ``demo``), a chapter each, and of single runs (``fit``,
-            ``validate``, ``test``) or evaluations (``evaluate``), which share a chapter if they have the same classes.
+        directories: of comparisons (``dealias compare``, ``demo``), a chapter each; of single runs (``fit``,
+            ``validate``, ``test``) or evaluations (``evaluate``), which share a chapter if they have the same classes;
+            and of analyses (``analyze``), a chapter each.
         out: the file, ending in ``.html``; replaced if it exists, and only by a whole one.
 
     Returns:
@@ -64,15 +70,15 @@ def write_report(directories: Sequence[str | os.PathLike[str]], out: str | os.Pa
     out = Path(out)
     if out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"the report is an HTML file: expected a name that ends in .html, found {out}")
-    sections = [_lay_out(chapter) for chapter in load_chapters([Path(directory) for directory in directories])]
+    sections = _load([Path(directory) for directory in directories])
     # Names of files may hold bytes that are no text.
     write_text(out, render(sections).encode("utf-8", "replace").decode("utf-8"))
     return out
 
 
-def render(sections: Sequence[Section]) -> str:
+def render(sections: Sequence[Section | AliasingSection]) -> str:
     """The page, whose policy lets it run its own script and show its own pictures, and load nothing."""
-    style, script = (_asset(name) for name in ("report.css", "report.js"))
+    style, script = _asset("report.css") + _asset("aliasing.css"), _asset("report.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -92,14 +98,23 @@ def render(sections: Sequence[Section]) -> str:
     )
 
 
+def _load(folders: Sequence[Path]) -> list[Section | AliasingSection]:
+    analyses = [folder for folder in folders if (folder / ANALYSIS_FILE).is_file()]
+    others = [folder for folder in folders if folder not in analyses]
+    chapters = load_chapters(others) if others or not analyses else []
+    return [*map(_lay_out, chapters), *map(load_section, analyses)]
+
+
 def _lay_out(chapter: Chapter) -> Section:
     runs = {variant.name: chapter.runs_of(variant.name) for variant in chapter.comparison.variants}
     return Section(
         chapter=chapter,
         sentences=tuple(verdict(chapter.comparison, chapter.is_paired, chapter.images)),
+        glossary=explain(list(runs)) if chapter.kind == "comparison" else (),
         scores=score_table(chapter.comparison, chapter.is_paired, cost=chapter.kind != "evaluations"),
+        aliasing=score_table(chapter.aliasing, chapter.is_paired, cost=False) if chapter.aliasing else None,
         classes=_class_charts(chapter),
-        curves=tuple(training_charts(runs)),
+        training=load_training(runs),
         diagnostics=load_diagnostics(chapter.folder),
         gallery=load_gallery(chapter),
         recipes=tuple(load_recipes(chapter)),

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +64,7 @@ def _load(name: str, folder: Path, seeds: Sequence[int]) -> Recipe:
             "started": environment.get("started"),
             **(environment.get("versions") or {}),
         }
-        command = shlex.join(map(str, environment.get("command") or ()))
+        command = str(environment.get("command") or "")
     with explained(config, "text"):
         text = config.read_text(encoding="utf-8") if config.is_file() else ""
     known = tuple((str(fact), str(value)) for fact, value in facts.items() if value not in (None, ""))

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from dealias.report.canvas import Colour
-from dealias.report.pictures import INDEX_FILE
+from dealias.report.comparison import is_lower_better
+from dealias.report.pictures import EVENLY_SPACED
 
-from .answers import Answer, Answers, load_answers
+from .answers import Answer, Answers, has_answers, load_answers
 from .chapters import Chapter, Run
 from .encoding import LARGEST_SIDE, indexed_uri, photo_uri
 from .errors import ERROR_KINDS
 from .evaluations import load_evaluated
 from .image_tables import ImageTable, image_table
 from .numbers import best_position, percent
-from .scores import is_lower_better
 
 _PIXELATED_BELOW = 400
 
@@ -36,9 +36,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Shown:
-    """One sample image; pictures are data URIs, and ``image`` is empty where only labels are known."""
+    """One sample image, and why it is shown.
+
+    Pictures are data URIs, and ``image`` is empty where only labels are known.
+    """
 
     name: str
+    why: tuple[str, ...]
     width: int
     height: int
     image: str
@@ -51,8 +55,8 @@ class Gallery:
     """The samples that the variants have in common, and how to read them.
 
     Attributes:
-        rule: how the samples were chosen, a sentence.
-        seed: of the runs whose predictions are shown; ``None``: not known.
+        rule: how the samples were chosen, a sentence; empty if there are none.
+        seed: of the runs whose predictions are shown; ``None``: not known, or there is no other.
         band: width in pixels of the band around edges.
         classes: colour and name of each.
         has_ignored: whether some pixels have no ground truth.
@@ -78,36 +82,41 @@ class Gallery:
     is_pixelated: bool
     is_reduced: bool
 
+    @property
+    def ends(self) -> list[tuple[str, int]]:
+        """Each reason to show an image besides the even spacing, and the position of that image."""
+        reasons = [(why, position) for position, shown in enumerate(self.samples) for why in shown.why]
+        return sorted((why, position) for why, position in reasons if why != EVENLY_SPACED)
+
 
 def load_gallery(chapter: Chapter) -> Gallery | None:
     """Read the pictures of the first run of each variant that has some, or the label files of evaluations.
 
     Returns:
-        What all of them show; ``None`` if there are neither pictures nor scores by image.
+        What they have in common; ``None`` if there are neither pictures nor scores by image.
 
     Raises:
-        ValueError: pictures are missing or broken, or do not fit each other; the folder is named.
+        ValueError: pictures are missing or broken, or do not fit each other; the file is named.
     """
     names = [variant.name for variant in chapter.comparison.variants]
     runs = {name: run for name in names if (run := _shown_run(chapter, name))}
     loaded = _load(chapter, runs)
-    if not loaded or not (first := next(iter(loaded.values()))).scores:
+    if not any(answers.scores or answers.by_name for answers in loaded.values()):
         return None
-    alike = {name: answers for name, answers in loaded.items() if _show_the_same(answers, first)}
-    run, images = runs[next(iter(loaded))], list(first.by_name)
-    shapes = [answer.truth.shape for answer in first.by_name.values()]
+    alike, images = _in_common(loaded)
+    leading = next(iter(alike or loaded))
+    first, run = loaded[leading], runs[leading]
+    shapes = [first.by_name[name].truth.shape for name in images]
     return Gallery(
         rule=first.rule,
-        seed=run.seed,
+        seed=run.seed if len(chapter.comparison.seeds) > 1 else None,
         band=run.band,
-        classes=tuple(zip(first.palette, first.classes, strict=True)),
-        has_ignored=any((answer.truth == first.ignore_index).any() for answer in first.by_name.values()),
+        classes=tuple(zip(first.palette, first.classes, strict=True)) if images else (),
+        has_ignored=any((first.by_name[name].truth == first.ignore_index).any() for name in images),
         variants=tuple(alike),
         without=tuple(name for name in names if name not in alike),
-        right=_leader(chapter, list(alike)),
-        samples=tuple(
-            _show(name, {of: answers.by_name[name] for of, answers in alike.items()}, first.palette) for name in images
-        ),
+        right=_leader(chapter, list(alike) or list(loaded)),
+        samples=tuple(_show(name, alike) for name in images),
         tables=_tables(loaded, images),
         is_pixelated=max(map(max, shapes), default=0) < _PIXELATED_BELOW,
         is_reduced=max(map(max, shapes), default=0) > LARGEST_SIDE,
@@ -116,26 +125,39 @@ def load_gallery(chapter: Chapter) -> Gallery | None:
 
 def _shown_run(chapter: Chapter, variant: str) -> Run | None:
     """The first run of a variant that has something to show."""
-    found = (
-        run
-        for run in chapter.runs_of(variant)
-        if run.folder and (chapter.kind == "evaluations" or (run.folder / "pictures" / INDEX_FILE).is_file())
-    )
-    return next(found, None)
+    runs = chapter.runs_of(variant)
+    return next((run for run in runs if run.folder and (chapter.kind == "evaluations" or has_answers(run))), None)
 
 
 def _load(chapter: Chapter, runs: Mapping[str, Run]) -> dict[str, Answers]:
     folders = {name: run.folder for name, run in runs.items() if run.folder}
     if chapter.kind == "evaluations":
         return load_evaluated(folders)
-    return {name: load_answers(folder / "pictures", runs[name].band) for name, folder in folders.items()}
+    return {name: load_answers(runs[name], folder) for name, folder in folders.items()}
 
 
-def _show_the_same(answers: Answers, first: Answers) -> bool:
-    """Whether they have predictions of the same images with the same classes."""
-    return answers.classes == first.classes and all(
-        name in answers.by_name and np.array_equal(answers.by_name[name].truth, answer.truth)
-        for name, answer in first.by_name.items()
+def _in_common(loaded: Mapping[str, Answers]) -> tuple[dict[str, Answers], list[str]]:
+    """The variants with predictions of the same images, and these: what the first has, less what others lack.
+
+    A variant that would leave no image is left out itself.
+    """
+    alike: dict[str, Answers] = {}
+    images: list[str] = []
+    for name, answers in loaded.items():
+        first = next(iter(alike.values()), answers)
+        shared = [image for image in images or first.by_name if _is_the_same(answers, first, image)]
+        if shared:
+            alike[name], images = answers, shared
+    return alike, images
+
+
+def _is_the_same(answers: Answers, first: Answers, image: str) -> bool:
+    """Whether both have predictions of that image, with the same ground truth and classes."""
+    found = answers.by_name.get(image)
+    return (
+        found is not None
+        and answers.classes == first.classes
+        and np.array_equal(found.truth, first.by_name[image].truth)
     )
 
 
@@ -153,16 +175,20 @@ def _tables(loaded: Mapping[str, Answers], shown: Sequence[str]) -> tuple[ImageT
     )
 
 
-def _show(name: str, answers: Mapping[str, Answer], palette: Sequence[Colour]) -> Shown:
-    first = next(iter(answers.values()))
-    height, width = first.truth.shape
+def _show(name: str, alike: Mapping[str, Answers]) -> Shown:
+    first = next(iter(alike.values()))
+    shown, (height, width) = first.by_name[name], first.by_name[name].truth.shape
+    reasons = [answers.why.get(name, ()) for answers in alike.values()]
     return Shown(
         name=name,
+        why=tuple(reason for reason in reasons[0] if all(reason in other for other in reasons)),
         width=width,
         height=height,
-        image="" if first.image is None else photo_uri(first.image),
-        truth=indexed_uri(first.truth, palette),
-        predictions=tuple(_predict(variant, answer, palette) for variant, answer in answers.items()),
+        image="" if shown.image is None else photo_uri(shown.image),
+        truth=indexed_uri(shown.truth, first.palette),
+        predictions=tuple(
+            _predict(variant, answers.by_name[name], first.palette) for variant, answers in alike.items()
+        ),
     )
 
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dealias.report.comparison import Comparison, VariantSummary
+from dealias.report.comparison import Comparison, VariantSummary, is_lower_better
 from dealias.report.statistics import student_quantile
-from dealias.report.table import LOWER_IS_BETTER
 
 from .numbers import UNKNOWN, best_position, with_spread
 
@@ -22,6 +21,9 @@ EXPLANATIONS = {
     "FErr": "False responses: share of wrong pixels in the band around predicted edges.",
     "MErr": "Merging mistakes: share of wrong pixels in the band around true edges.",
     "DErr": "Displacements: share of wrong pixels where both bands overlap.",
+    "aliasing 8": "Share of the power at the input of the stage of stride 8 that the stage cannot sample: it folds.",
+    "aliasing 16": "The same at the stage of stride 16.",
+    "aliasing 32": "The same at the stage of stride 32.",
     "params M": "Number of parameters, in millions.",
     "s/step": "Seconds per training step, median.",
     "steps": "Training steps.",
@@ -84,13 +86,15 @@ def score_table(comparison: Comparison, paired: bool, cost: bool) -> ScoreTable:
     Args:
         comparison: what to show; scores are fractions.
         paired: whether there is a baseline, the first row.
-        cost: with parameters, seconds per step and steps in the last columns.
+        cost: with parameters in the last columns, and seconds per step and steps where a variant was trained.
     """
     columns = [Column(metric, is_lower_better(metric)) for metric in comparison.metrics]
     cells = [_metric_cells(comparison, column) for column in columns]
     if cost:
-        columns += [Column("params M", None), Column("s/step", None), Column("steps", None)]
-        cells += _cost_cells(comparison.variants, paired)
+        trained = not all(math.isnan(variant.seconds_per_step) for variant in comparison.variants)
+        names = ("params M", "s/step", "steps") if trained else ("params M",)
+        columns += [Column(name, None) for name in names]
+        cells += _cost_cells(comparison.variants, paired)[: len(names)]
     rows = tuple(
         Row(variant.name, paired and variant is comparison.baseline, tuple(column[position] for column in cells))
         for position, variant in enumerate(comparison.variants)
@@ -99,16 +103,11 @@ def score_table(comparison: Comparison, paired: bool, cost: bool) -> ScoreTable:
     return ScoreTable(tuple(columns), rows, _notes(comparison, paired), tuple(explanations))
 
 
-def is_lower_better(metric: str) -> bool:
-    """Whether a small value of a score is good: of error rates, and of changes under shifts."""
-    return metric in LOWER_IS_BETTER or metric.startswith(("logits ", "labels "))
-
-
 def _notes(comparison: Comparison, paired: bool) -> tuple[str, ...]:
     """What the numbers are, and when a difference counts as resolved."""
     count = len(comparison.seeds)
     if len(comparison.variants) == 1 and count == 1:
-        return ("Percent.",)
+        return ("Scores in percent.",)
     if not paired or count == 1:
         what = "one seed" if paired else "single results, which are not paired"
         return (f"Percent, {what}: the spread is unknown, so whether a difference is more than chance cannot be said.",)

@@ -19,6 +19,7 @@ COMPARISON_FILE, RESULTS_FILE = "comparison.json", "metrics.json"
 
 _PUBLISHED_BAND = 15
 _IMAGES = {"val": "validation", "test": "test"}
+_KNOWN_DATA = {"camvid": "CamVid", "scenes": "synthetic scenes"}
 
 
 def load_chapters(directories: Sequence[Path]) -> list[Chapter]:
@@ -56,40 +57,47 @@ def read_comparison(path: Path) -> Comparison:
     """
     data = read_object(path)
     with explained(path, "a comparison"):
-        metrics = tuple(str(metric) for metric in data["metrics"])
-        variants = tuple(_variant(entry, metrics) for entry in data["variants"])
-        if not variants or not metrics:
-            raise ValueError("it has no variants or no metrics")
-        return Comparison(metrics, tuple(int(seed) for seed in data["seeds"]), variants)
+        return _comparison(data)
+
+
+def _comparison(data: Mapping[str, Any]) -> Comparison:
+    metrics = tuple(str(metric) for metric in data["metrics"])
+    variants = tuple(_variant(entry, metrics) for entry in data["variants"])
+    if not variants or not metrics:
+        raise ValueError("it has no variants or no metrics")
+    return Comparison(metrics, tuple(int(seed) for seed in data["seeds"]), variants)
 
 
 def _load_comparison(folder: Path) -> Chapter:
     path = folder / COMPARISON_FILE
     comparison, data = read_comparison(path), read_object(path)
     # Looked up among the folders that are there, so that a name such as "../.." leads nowhere.
-    folders = {run.name: run for run in folder.glob("runs/*") if run.is_dir()}
+    folders = {f"runs/{run.name}": run for run in folder.glob("runs/*") if run.is_dir()}
     with explained(path, "a comparison"):
         runs = tuple(_comparison_run(entry, folders) for entry in data.get("runs", ()))
         if len({run.classes for run in runs}) > 1:
             raise ValueError("its runs have different classes")
+        aliasing = _comparison(data["aliasing"]) if data.get("aliasing") else None
         title, length = _describe(data.get("settings") or {}, folder)
         facts = _facts(data.get("environment") or {})
     seeds = len(comparison.seeds)
     counts = (f"{len(comparison.variants)} variants", f"{seeds} paired seeds" if seeds > 1 else "1 seed")
-    return Chapter(title, "comparison", "validation", comparison, runs, folder, (*counts, *length, *facts))
+    about = (*counts, *length, *facts)
+    return Chapter(title, "comparison", "validation", comparison, runs, folder, about, aliasing=aliasing)
 
 
 def _describe(settings: Mapping[str, Any], folder: Path) -> tuple[str, list[str]]:
     """A title, and how long the training was."""
     if not settings:
         return folder.resolve().name, []
-    steps, budget = settings.get("steps"), settings.get("budget")
-    return "{arch} with {encoder} on {data}".format(**settings), [f"{steps} steps" if steps else f"{budget} s per run"]
+    kind, _, where = str(settings["data"]).partition(":")
+    data = _KNOWN_DATA.get(kind) or Path(where).name or kind
+    length = f"{settings['steps']} steps" if settings.get("steps") else f"{settings['budget']:g} s per run"
+    return f"{settings['arch']} with {settings['encoder']} on {data}", [length]
 
 
 def _comparison_run(entry: Mapping[str, Any], folders: Mapping[str, Path]) -> Run:
-    name = f"{entry['variant']}-seed{entry['seed']}"
-    return _run(str(entry["variant"]), int(entry["seed"]), entry, entry["scores"]["val"], folders.get(name))
+    return _run(str(entry["variant"]), int(entry["seed"]), entry, "val", folders.get(str(entry["folder"])))
 
 
 def _load_runs(folders: Sequence[Path]) -> Chapter:
@@ -103,8 +111,10 @@ def _load_runs(folders: Sequence[Path]) -> Chapter:
             cost = (int(results["parameters"]), number(results["seconds_per_step"]), number(results["steps"]))
             summaries = {metric: Summary(number(scores.get(metric)), None, 1) for metric in METRICS}
             variants.append(VariantSummary(name, *cost, scores=summaries, differences=None))
-            runs.append(_run(name, environment.get("seed"), results, scores, folder))
-            facts.append(_facts(environment))
+            runs.append(_run(name, environment.get("seed"), results, split, folder))
+            length = [f"{results['steps']} steps"] if results["command"] == "fit" else []
+            counts = (str(results["command"]), f"{len(results['classes'])} classes", *length)
+            facts.append((*counts, *_facts(environment)))
     comparison = Comparison(METRICS, (0,), tuple(variants))
     title, shared = variants[0].name, facts[0]
     if len(variants) > 1:
@@ -112,14 +122,13 @@ def _load_runs(folders: Sequence[Path]) -> Chapter:
     return Chapter(title, "runs", _IMAGES.get(split, split), comparison, tuple(runs), None, shared)
 
 
-def _run(
-    variant: str, seed: int | None, results: Mapping[str, Any], scores: Mapping[str, Any], folder: Path | None
-) -> Run:
+def _run(variant: str, seed: int | None, results: Mapping[str, Any], split: str, folder: Path | None) -> Run:
     classes = tuple(str(name) for name in results["classes"])
-    iou = tuple(number(value) for value in scores.get("IoU", ()))
+    iou = tuple(number(value) for value in results["scores"].get(split, {}).get("IoU", ()))
     if iou and len(iou) != len(classes):
         raise ValueError(f"IoU of {len(iou)} classes, but the names of {len(classes)}")
-    return Run(variant, seed, classes, iou, int(results.get("band", _PUBLISHED_BAND)), folder)
+    band, edges = int(results.get("band", _PUBLISHED_BAND)), str(results.get("edges", "exact"))
+    return Run(variant, seed, classes, iou, band, folder, split, edges)
 
 
 def _variant(entry: Mapping[str, Any], metrics: Sequence[str]) -> VariantSummary:
@@ -151,6 +160,6 @@ def _facts(environment: Mapping[str, Any]) -> tuple[str, ...]:
 def _explain_foreign(folder: Path) -> str:
     if not folder.is_dir():
         return f"{folder} is not a directory"
-    wanted = f"{COMPARISON_FILE} (of a comparison), {RESULTS_FILE} (of a run) nor {EVALUATION_FILE}"
+    wanted = f"{COMPARISON_FILE} (of a comparison), {RESULTS_FILE} (of a run), analysis.json nor {EVALUATION_FILE}"
     unfinished = "; it was started, but is not finished" if (folder / "config.yaml").is_file() else ""
     return f"{folder} has neither {wanted}{unfinished}"

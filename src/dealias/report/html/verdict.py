@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import math
 
-from dealias.report.comparison import Comparison, VariantSummary
+from dealias.report.comparison import Comparison, VariantSummary, is_lower_better
 from dealias.report.statistics import Summary
 
 from .numbers import best_position, listed, percent, points, with_spread
-from .scores import is_lower_better
 
 _NAMED = 3
 
@@ -44,7 +43,10 @@ def _alone(comparison: Comparison, metric: str, where: str) -> str:
 def _highest(comparison: Comparison, metric: str, where: str) -> str:
     best = _best(comparison.variants, metric)
     if best is None:
-        return f"No run has the highest {metric} {where}."
+        score = comparison.baseline.scores[metric].mean
+        return (
+            f"No {metric} is known {where}." if math.isnan(score) else f"All reach {percent(score)} % {metric} {where}."
+        )
     return f"{best.name} has the highest {metric} {where}: {percent(best.scores[metric].mean)} %."
 
 
