@@ -21,7 +21,7 @@ def count(model):
 
 
 def test_names():
-    assert list_models() == ["upernet", "fpn"]
+    assert {"upernet", "fpn", "unet", "segformer"} <= set(list_models())
 
 
 def test_published_size_of_upernet():
@@ -76,7 +76,7 @@ def test_options_reach_their_part():
 @pytest.mark.parametrize("arch", list_models())
 def test_seed_gives_the_same_other_weights_whatever_the_fusion(arch):
     states = []
-    for fusion in ("nearest", "carafe", "freqfusion"):
+    for fusion in ("nearest", "guided_attention") if arch == "direct" else ("nearest", "carafe", "freqfusion"):
         torch.manual_seed(7)
         options = {"auxiliary": True} if arch == "upernet" else {}
         states.append(small(arch, fusion=fusion, **options).state_dict())
@@ -97,7 +97,12 @@ def test_configuration_is_plain_and_complete():
         "in_channels": 3,
         "classes": 5,
         "fusion": "bilinear",
+        "prefilter": None,
+        "mixer": None,
         "fusion_options": {},
+        "prefilter_options": {},
+        "mixer_options": {},
+        "released": False,
         "encoder_options": {"channels": [8, 16, 24, 32], "act_layer": "gelu"},
         "drop_path_rate": 0.0,
         "decoder_channels": 16,
@@ -135,7 +140,7 @@ def test_fusion_from_a_factory():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"arch": "unet"}, "unknown architecture 'unet'; known: upernet, fpn"),
+        ({"arch": "unt"}, "unknown architecture 'unt'; known: upernet, fpn, unet"),
         ({"arch": "fpn", "encoder_name": "resnt50"}, "unknown timm backbone 'resnt50'"),
         ({"arch": "fpn", "fusion": "bicubic"}, "unknown fusion 'bicubic'; known: nearest, bilinear"),
         ({"arch": "fpn", "width": 3}, "fpn has no option width; it accepts: decoder_channels, dropout, fusion_options"),

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from timm.models import is_model_in_modules
 from torch import Tensor, nn
 
+from .stages import Stage, find_stages
 from .weights import load_weights
 
 STRIDES = (4, 8, 16, 32)
@@ -63,7 +64,7 @@ class TimmEncoder(nn.Module):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        _check_name(name, pretrained=weights == "imagenet")
+        check_name(name, pretrained=weights == "imagenet")
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
         arguments = _arguments(name, in_channels, drop_path_rate, options or {})
@@ -105,8 +106,21 @@ class TimmEncoder(nn.Module):
             features = [x[..., : -(-height // s), : -(-width // s)] for x, s in zip(features, STRIDES, strict=True)]
         return features
 
+    def stages(self) -> list[Stage]:
+        """The stages that lead to strides 8, 16 and 32, where prefilters and mixers can be put in.
 
-def _check_name(name: str, pretrained: bool) -> None:
+        Raises:
+            ValueError: they are not known for this backbone; lists the families for which they are.
+        """
+        return find_stages(self.body, self._indices)
+
+
+def check_name(name: str, pretrained: bool) -> None:
+    """Check that timm has a model and, if they are wanted, weights for it.
+
+    Raises:
+        ValueError: it has not; the message names close ones.
+    """
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=5)
         hint = f"close names: {', '.join(close)}" if close else "timm.list_models() has them all"

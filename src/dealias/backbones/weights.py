@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Local weight files for timm feature networks: every key and shape accounted for, no code run from the file."""
+"""Local weight files for backbones: every key and shape accounted for, no code run from the file."""
 
 from __future__ import annotations
 
@@ -42,18 +42,47 @@ def load_weights(body: nn.Module, path: str | Path, name: str, arguments: Mappin
             fitting[target] = value
         elif key not in classifier:
             problems.append(f"unknown {key}")
-    _adapt_first_conv(fitting, own, timm.get_pretrained_cfg(name))
-    problems += [
+    pretrained = timm.get_pretrained_cfg(name)
+    layers = None if pretrained is None else pretrained.first_conv
+    for layer in (layers,) if isinstance(layers, str) else layers or ():
+        if first := _feature_key(f"{layer}.weight", own):
+            _adapt_first_conv(fitting, own, first)
+    _load(body, fitting, problems, f"{path} does not fit timm's {name!r}")
+
+
+def load_own_weights(network: nn.Module, path: str | Path, name: str, first_conv: str) -> None:
+    """Load a file with the keys of ``network.state_dict()``, bare or under ``state_dict`` or ``model``.
+
+    Args:
+        network: takes the weights.
+        path: a ``.safetensors``, ``.pth`` or ``.pt`` file.
+        name: the network's name, for messages.
+        first_conv: path of the convolution that is adapted to another number of image channels, as timm does it.
+
+    Raises:
+        ValueError: as in :func:`load_weights`.
+    """
+    own, weights = network.state_dict(), _read(Path(path))
+    problems = [f"unknown {key}" for key in weights if key not in own]
+    fitting = {key: value for key, value in weights.items() if key in own}
+    _adapt_first_conv(fitting, own, f"{first_conv}.weight")
+    _load(network, fitting, problems, f"{path} does not fit {name!r}")
+
+
+def _load(network: nn.Module, weights: Mapping[str, Tensor], problems: list[str], complaint: str) -> None:
+    """Load weights with the network's own keys, unless there are problems or some are missing or misshapen."""
+    own = network.state_dict()
+    problems = problems + [
         f"{key} is {tuple(value.shape)} instead of {tuple(own[key].shape)}"
-        for key, value in fitting.items()
+        for key, value in weights.items()
         if value.shape != own[key].shape
     ]
     # torch itself fills in the batch counters, which older files do not have
-    problems += [f"missing {key}" for key in own if key not in fitting and not key.endswith("num_batches_tracked")]
+    problems += [f"missing {key}" for key in own if key not in weights and not key.endswith("num_batches_tracked")]
     if problems:
         shown = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
-        raise ValueError(f"{path} does not fit timm's {name!r}: {shown}")
-    body.load_state_dict(fitting, strict=False)
+        raise ValueError(f"{complaint}: {shown}")
+    network.load_state_dict(weights, strict=False)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -75,10 +104,7 @@ def _feature_key(key: str, own: Collection[str]) -> str | None:
     return next((candidate for candidate in candidates if candidate in own), None)
 
 
-def _adapt_first_conv(weights: dict[str, Tensor], own: Mapping[str, Tensor], pretrained: Any) -> None:
+def _adapt_first_conv(weights: dict[str, Tensor], own: Mapping[str, Tensor], key: str) -> None:
     """Fit the first convolution to the number of image channels, in place."""
-    layers = None if pretrained is None else pretrained.first_conv
-    for layer in (layers,) if isinstance(layers, str) else layers or ():
-        key = _feature_key(f"{layer}.weight", own)
-        if key in weights and weights[key].ndim == 4 and weights[key].shape[1] != own[key].shape[1]:
-            weights[key] = adapt_input_conv(own[key].shape[1], weights[key]).to(weights[key].dtype)
+    if key in weights and weights[key].ndim == 4 and weights[key].shape[1] != own[key].shape[1]:
+        weights[key] = adapt_input_conv(own[key].shape[1], weights[key]).to(weights[key].dtype)

@@ -10,11 +10,13 @@ from typing import Any
 
 from torch import nn
 
-from dealias.backbones import TimmEncoder
+from dealias.backbones import create_encoder
 from dealias.fusion import FusionFactory, create_fusion, list_fusions
-from dealias.heads import FCNHead, FPNHead, UPerHead
+from dealias.heads import DirectHead, FCNHead, FPNHead, SegFormerHead, UNetHead, UPerHead
 
+from .insertions import insert_mixers, insert_prefilters
 from .segmentation import SegmentationModel
+from .segnext import segnext_fusion, segnext_head
 
 Heads = tuple[nn.Module, nn.Module | None]
 
@@ -47,15 +49,58 @@ def _fpn(
     return FPNHead(channels, classes, fusion, decoder_channels, dropout), None
 
 
-ARCHITECTURES: dict[str, Callable[..., Heads]] = {"upernet": _upernet, "fpn": _fpn}
+def _unet(
+    channels: tuple[int, ...],
+    classes: int,
+    fusion: FusionFactory,
+    *,
+    decoder_channels: int = 64,
+    dropout: float = 0.1,
+) -> Heads:
+    """U-Net's decoder down to stride 4, ``decoder_channels`` there and twice as many per level (arXiv:1505.04597)."""
+    return UNetHead(channels, classes, fusion, decoder_channels, dropout), None
+
+
+def _segformer(
+    channels: tuple[int, ...],
+    classes: int,
+    fusion: FusionFactory,
+    *,
+    decoder_channels: int = 256,
+    dropout: float = 0.1,
+) -> Heads:
+    """SegFormer's all-MLP head: all levels in one width, merged at stride 4 (arXiv:2105.15203)."""
+    return SegFormerHead(channels, classes, fusion, decoder_channels, dropout), None
+
+
+def _direct(
+    channels: tuple[int, ...],
+    classes: int,
+    fusion: FusionFactory,
+    *,
+    decoder_channels: int = 256,
+    dropout: float = 0.1,
+) -> Heads:
+    """The coarsest level upsampled to stride 4 in one step, by a fusion for any ratio or for 8."""
+    return DirectHead(channels, classes, fusion, decoder_channels, dropout), None
+
+
+ARCHITECTURES: dict[str, Callable[..., Heads]] = {
+    "upernet": _upernet,
+    "fpn": _fpn,
+    "unet": _unet,
+    "segformer": _segformer,
+    "segnext": segnext_head,
+    "direct": _direct,
+}
 """Every architecture by name: ``(channels, classes, fusion, **options) -> (decoder, auxiliary head or None)``."""
 
 
 def list_models() -> list[str]:
     """The architectures that :func:`create_model` knows.
 
-    >>> list_models()
-    ['upernet', 'fpn']
+    >>> "unet" in list_models()
+    True
     """
     return list(ARCHITECTURES)
 
@@ -67,32 +112,55 @@ def create_model(
     in_channels: int = 3,
     classes: int = 19,
     fusion: str | FusionFactory = "bilinear",
+    prefilter: str | None = None,
+    mixer: str | None = None,
     *,
     fusion_options: Mapping[str, Any] | None = None,
+    prefilter_options: Mapping[str, Any] | None = None,
+    mixer_options: Mapping[str, Any] | None = None,
+    released: bool = False,
     encoder_options: Mapping[str, Any] | None = None,
     drop_path_rate: float = 0.0,
     **options: Any,
 ) -> SegmentationModel:
     """Build a segmentation network.
 
-    The fusions are made last, so that one seed gives networks that differ in the fusion alone the same other weights.
+    One seed gives networks that differ in fusion, prefilter or mixer alone the same other weights: the fusions are made
+    last, prefilters and mixers from random numbers of their own.
 
     Args:
-        arch: ``"upernet"`` (arXiv 1807.10221) or ``"fpn"`` (semantic FPN, prediction from its finest level).
-        encoder_name: any timm backbone with features at strides 4, 8, 16 and 32.
-        encoder_weights: None, ``"imagenet"`` or the path of a local file; see :class:`~dealias.backbones.TimmEncoder`.
+        arch: ``"upernet"`` (arXiv 1807.10221), ``"fpn"`` (semantic FPN, prediction from its finest level), ``"unet"``
+            (U-Net's decoder, down to stride 4), ``"segformer"`` (SegFormer's all-MLP head, arXiv 2105.15203),
+            ``"segnext"`` (Hamburger head at stride 8, arXiv 2209.08575) or ``"direct"`` (the coarsest level upsampled
+            to stride 4 in one step: fusions for any ratio, or with an option ``scale`` of 8).
+        encoder_name: a name from :data:`dealias.backbones.MSCANS`, or any timm backbone with features at strides 4, 8,
+            16 and 32.
+        encoder_weights: None, ``"imagenet"`` (timm backbones) or the path of a local file; see
+            :func:`~dealias.backbones.create_encoder`.
         in_channels: channels of the images.
         classes: number of classes.
         fusion: a name from :func:`dealias.fusion.list_fusions`, or a factory ``(hr_channels, lr_channels) -> Fusion``.
-        fusion_options: options of the fusion of that name, such as ``{"compressed_channels": 64}``.
-        encoder_options: further arguments of the timm model.
+        prefilter: a name from :func:`dealias.filters.list_prefilters`, or None: the filter at the inputs of the stages
+            that lead to strides 8, 16 and 32 (arXiv 2403.09065); the stem and its pool stay as they are.
+        mixer: a name from :func:`dealias.mixing.list_mixers`, ``"none"`` or None: after the spatial convolution, before
+            its norm, of every block of the same stages.
+        fusion_options: options of the fusion of that name, such as ``{"compressed_channels": 64}``. In segnext those of
+            FreqFusion have other defaults, see :func:`~dealias.models.segnext.segnext_fusion`.
+        prefilter_options: options of the prefilter. Without ``cutoff`` that of ``"daf"`` follows from the stage.
+        mixer_options: options of the mixer.
+        released: compute prefilter and mixer as the published code does, for published weights: ``"daf"`` with cutoff
+            0.35 and the published mask, ``"adaptive_blur"`` and ``"freqmix"`` in their released forms. Options that are
+            given go before.
+        encoder_options: further arguments of the backbone.
         drop_path_rate: stochastic depth of the encoder, in [0, 1).
-        options: of the architecture. Both: ``decoder_channels`` (upernet 512, fpn 256), ``dropout`` (0.1). upernet:
-            ``auxiliary`` (an FCN head on the third level, for :meth:`SegmentationModel.forward_train`; off) and
-            ``auxiliary_channels`` (256).
+        options: of the architecture. All: ``decoder_channels`` (upernet 512, unet 64 at the finest level and twice as
+            many per coarser one, others 256), ``dropout`` (0.1). upernet: ``auxiliary`` (an FCN head on the third
+            level, for :meth:`SegmentationModel.forward_train`; off) and ``auxiliary_channels`` (256).
+            segnext: ``decomposition_options``, those of :class:`~dealias.heads.NMF`, such as ``{"rank": 32}``.
 
     Raises:
-        ValueError: unknown architecture, backbone, fusion or option; the message lists the known ones.
+        ValueError: unknown architecture, backbone, fusion, prefilter, mixer or option, or a backbone without a place
+            for them; the message lists the known ones.
 
     >>> import torch
     >>> model = create_model("fpn", "test_resnet", classes=5, decoder_channels=16).eval()
@@ -113,14 +181,21 @@ def create_model(
         "in_channels": in_channels,
         "classes": classes,
         "fusion": fusion if isinstance(fusion, str) else _describe(fusion),
+        "prefilter": prefilter,
+        "mixer": mixer,
         "fusion_options": fusion_options or {},
+        "prefilter_options": prefilter_options or {},
+        "mixer_options": mixer_options or {},
+        "released": released,
         "encoder_options": encoder_options or {},
         "drop_path_rate": drop_path_rate,
         **options,
     }
     config = _plain("config", stored)
-    factory = _fusion_factory(fusion, fusion_options or {})
-    encoder = TimmEncoder(encoder_name, encoder_weights, in_channels, drop_path_rate, encoder_options)
+    factory = _fusion_factory(arch, fusion, fusion_options or {})
+    encoder = create_encoder(encoder_name, encoder_weights, in_channels, drop_path_rate, encoder_options)
+    insert_prefilters(encoder, prefilter, prefilter_options or {}, released)
+    insert_mixers(encoder, mixer, mixer_options or {}, released)
     decoder, auxiliary = ARCHITECTURES[arch](encoder.channels, classes, factory, **options)
     return SegmentationModel(encoder, decoder, classes, auxiliary, config)
 
@@ -154,11 +229,11 @@ def rebuild(config: Mapping[str, Any], fusion: FusionFactory | None = None) -> S
     return model
 
 
-def _fusion_factory(fusion: str | FusionFactory, options: Mapping[str, Any]) -> FusionFactory:
+def _fusion_factory(arch: str, fusion: str | FusionFactory, options: Mapping[str, Any]) -> FusionFactory:
     if isinstance(fusion, str):
         if fusion not in list_fusions():
             raise ValueError(f"unknown fusion {fusion!r}; known: {', '.join(list_fusions())}")
-        return partial(create_fusion, fusion, **options)
+        return partial(segnext_fusion if arch == "segnext" else create_fusion, fusion, **options)
     if options:
         raise ValueError(f"fusion_options {dict(options)} need a fusion's name; give them to the factory itself")
     return fusion

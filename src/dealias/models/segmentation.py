@@ -8,8 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from dealias.filters import Prefilter
 from dealias.fusion import Fusion
 from dealias.heads import resize
+from dealias.mixing import MIXERS
 
 MIN_SIZE = 32
 """Smallest height and width of an image: one pixel of the coarsest level."""
@@ -79,15 +81,23 @@ class SegmentationModel(nn.Module):
         """Parameters by part, for learning rates of their own: every parameter is in exactly one part.
 
         Returns:
-            ``fusion`` (all within a :class:`~dealias.fusion.Fusion`, wherever it is), then ``encoder``, ``decoder`` and
-            ``auxiliary`` without those. A part that the network lacks is an empty list.
+            ``fusion``, ``prefilter`` and ``mixer`` (all within such modules, wherever they are), then ``encoder``,
+            ``decoder`` and ``auxiliary`` without those. A part that the network lacks is an empty list.
         """
-        fusion = {p: None for module in self.modules() if isinstance(module, Fusion) for p in module.parameters()}
-        parts: dict[str, list[nn.Parameter]] = {"fusion": list(fusion)}
+        parts = {
+            "fusion": self._parameters_in(Fusion),
+            "prefilter": self._parameters_in(Prefilter),
+            "mixer": self._parameters_in(*MIXERS.values()),
+        }
+        inserted = {parameter for parameters in parts.values() for parameter in parameters}
         for name in ("encoder", "decoder", "auxiliary"):
             module = getattr(self, name)
-            parts[name] = [] if module is None else [p for p in module.parameters() if p not in fusion]
+            parts[name] = [] if module is None else [p for p in module.parameters() if p not in inserted]
         return parts
+
+    def _parameters_in(self, *kinds: type[nn.Module]) -> list[nn.Parameter]:
+        found = {p: None for module in self.modules() if isinstance(module, kinds) for p in module.parameters()}
+        return list(found)
 
     def _check(self, images: Tensor) -> None:
         expected = f"[B, {self.encoder.in_channels}, H, W] with H and W at least {MIN_SIZE}"
