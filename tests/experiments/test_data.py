@@ -56,6 +56,21 @@ def test_folders_file(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("spec", "kind", "counts", "classes"),
+    [
+        ("cityscapes", "cityscapes", (3, 1), 19),
+        ("ade20k", "ade20k", (3, 1), 150),
+        ("voc", "voc2012", (2, 1), 21),
+        ("vocaug", "voc2012", (3, 1), 21),
+    ],
+)
+def test_published_data_sets(tmp_path, write_dataset, spec, kind, counts, classes):
+    data = open_data(f"{spec}:{write_dataset(kind, tmp_path)}")
+    assert (len(data.train), len(data.val), len(data.train.classes), data.eval_batch_size) == (*counts, classes, 1)
+    assert data.train_transform(data.train[0])["mask"].shape == (64, 64)
+
+
+@pytest.mark.parametrize(
     ("spec", "message"),
     [
         ("coco", r"unknown data 'coco'; known: scenes\[:TRAIN/VAL\], camvid:ROOT"),

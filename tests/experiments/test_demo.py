@@ -34,7 +34,7 @@ def test_recipe():
     assert full.fusions == ("bilinear", "carafe", "freqfusion") and full.data == "scenes"
     assert (full.seeds, full.steps, full.batch_size, full.lr, full.band) == (3, 400, 8, 6e-3, 3)
     assert (full.fusion_lr_factor, full.weight_decay, full.warmup, full.clip) == (0.25, 0.01, 0.08, 5.0)
-    network = paired_network(full, "bilinear", 0, 9)
+    network = paired_network(full, full.variants[0], 0, 9)
     assert 1.2e6 < sum(parameter.numel() for parameter in network.parameters()) < 1.4e6
     assert network.encoder.channels == (32, 64, 128, 256)
     assert quick == dataclasses.replace(full, seeds=1, steps=quick.steps, data=quick.data) and quick.steps < 100

@@ -42,11 +42,11 @@ def settings(**changes):
 @pytest.mark.parametrize("fusions", [("bilinear", "freqfusion"), ("freqfusion", "carafe")])
 def test_shared_layers_start_with_the_same_weights(arch, fusions):
     paired = settings(arch=arch, fusions=fusions)
-    first, second = (paired_network(paired, fusion, 5, classes=9).state_dict() for fusion in fusions)
+    first, second = (paired_network(paired, variant, 5, classes=9).state_dict() for variant in paired.variants)
     shared = [key for key in first if key in second and first[key].shape == second[key].shape]
     assert len(shared) > 50 and len(shared) < len(second)
     assert all(torch.equal(first[key], second[key]) for key in shared)
-    other_seed = paired_network(paired, fusions[0], 6, classes=9).state_dict()
+    other_seed = paired_network(paired, paired.variants[0], 6, classes=9).state_dict()
     assert not any(torch.equal(first[key], other_seed[key]) for key in shared if first[key].ndim == 4)
 
 
@@ -59,7 +59,7 @@ def test_weights_are_paired_even_if_a_fusion_draws_before_other_layers(monkeypat
 
     original = compare_run.create_model
     monkeypatch.setattr(compare_run, "create_model", draw_first)
-    first, second = (paired_network(settings(), fusion, 0, classes=9).state_dict() for fusion in TINY["fusions"])
+    first, second = (paired_network(settings(), variant, 0, classes=9).state_dict() for variant in settings().variants)
     assert all(torch.equal(value, second[key]) for key, value in first.items())
 
 
@@ -74,7 +74,7 @@ def test_all_fusions_of_a_seed_see_the_same_batches(tmp_path, monkeypatch):
     original = SegmentationTask.training_step
     monkeypatch.setattr(SegmentationTask, "training_step", record)
     for run in plan_runs(settings(seeds=2), tmp_path, "cpu"):
-        current = (run.fusion, run.seed)
+        current = (run.variant.fusion, run.seed)
         train_run(run, lambda share: None)
     assert seen["bilinear", 0] == seen["freqfusion", 0] and seen["bilinear", 1] == seen["freqfusion", 1]
     assert len(seen["bilinear", 0]) == 4 and not set(seen["bilinear", 0]) & set(seen["bilinear", 1])
@@ -86,9 +86,8 @@ def test_a_run_keeps_everything(tmp_path):
     train_run(run, shares.append)
     assert shares == [0.25, 0.5, 0.75, 1.0]
     files = {path.relative_to(run.directory).as_posix() for path in run.directory.rglob("*") if path.is_file()}
-    pictures = {f"pictures/00{n}_{part}.png" for n in range(2) for part in ("image", "truth", "prediction")}
-    assert files == pictures | {
-        "pictures/pictures.json",
+    assert files == {
+        "images_val.csv",
         "config.yaml",
         "env.json",
         "metrics.json",
@@ -135,7 +134,7 @@ def test_steps_or_a_budget():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"fusions": ("bilinear", "bilinear")}, "different names"),
+        ({"fusions": ("bilinear", "bilinear")}, "different variants"),
         ({"seeds": 0}, "seeds must be positive, got 0"),
         ({"fusion_options": {"carafe": {}}}, "options for carafe"),
     ],

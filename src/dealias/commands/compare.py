@@ -4,17 +4,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
+from dealias.commands.complexity import add_complexity, run_complexity
+from dealias.commands.values import mapping
+
 _DESCRIPTION = """\
-Train a segmentation network with each of several fusions, with the same seeds, and compare the scores.
+Train variants of a segmentation network, with the same seeds, and compare the scores. Variants are every given fusion
+with every given prefilter and mixer; the first one is the baseline.
 
 The runs of one seed are paired: layers that the networks share start with the same weights, and the samples come in
-the same order with the same augmentation. Differences to the first fusion are therefore taken seed by seed, and marked
+the same order with the same augmentation. Differences to the baseline are therefore taken seed by seed, and marked
 where the seeds do not resolve them. Runs are spread over worker processes. With --resume finished runs are kept, also
-to add seeds or fusions to a comparison."""
+to add seeds or variants to a comparison.
+
+With --complexity nothing is trained: the fusions' parameters, multiply-adds, memory and time are compared."""
+
+_FUSIONS = ("bilinear", "carafe", "freqfusion")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,19 +32,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_network(parser.add_argument_group("network"))
     _add_training(parser.add_argument_group("training"))
     _add_evaluation(parser.add_argument_group("evaluation"))
+    add_complexity(parser.add_argument_group("complexity"))
     add_execution(parser.add_argument_group("execution"), "compare")
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare as the arguments say; the exit code."""
+    if args.complexity:
+        return run_complexity(args)
     from rich.console import Console
 
     from dealias.experiments.compare import Execution, compare
     from dealias.experiments.settings import CompareSettings
 
     settings = CompareSettings(
-        fusions=tuple(args.fusion),
+        fusions=tuple(args.fusion or _FUSIONS),
         fusion_options=args.fusion_options,
+        prefilters=tuple(args.prefilter),
+        prefilter_options=args.prefilter_options,
+        mixers=tuple(args.mixer),
+        mixer_options=args.mixer_options,
         seeds=args.seeds,
         data=args.data,
         arch=args.arch,
@@ -53,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         fusion_lr_factor=args.fusion_lr_factor,
         weight_decay=args.weight_decay,
         band=args.band,
+        noise=args.noise,
         samples=args.samples,
     )
     compare(settings, Execution.from_arguments(args, "compare"), Console())
@@ -70,31 +85,39 @@ def add_execution(group: Any, name: str) -> None:
 
 
 def _add_variants(group: Any) -> None:
-    fusions = ["bilinear", "carafe", "freqfusion"]
-    text = f"fusions; the first is the baseline (default: {' '.join(fusions)})"
-    group.add_argument("--fusion", nargs="+", default=fusions, metavar="NAME", help=text)
+    text = f"at upsampling (default: {' '.join(_FUSIONS)}; with --complexity: all)"
+    group.add_argument("--fusion", nargs="+", metavar="NAME", help=text)
     text = 'options by fusion, such as \'{"freqfusion": {"compressed_channels": 32}}\''
-    _option(group, "--fusion-options", "JSON", text, type=_mapping, default={})
+    _option(group, "--fusion-options", "JSON", text, type=mapping, default={})
+    text = "before stages 2-4, optionally with its mixer, such as: none blur daf daf+freqmix (default: none)"
+    group.add_argument("--prefilter", nargs="+", default=["none"], metavar="NAME", help=text)
+    _option(group, "--prefilter-options", "JSON", "options by prefilter", type=mapping, default={})
+    text = "in the blocks of stages 2-4: none, freqmix (default: none)"
+    group.add_argument("--mixer", nargs="+", default=["none"], metavar="NAME", help=text)
+    _option(group, "--mixer-options", "JSON", "options by mixer", type=mapping, default={})
     _option(group, "--seeds", "N", "number of seeds (default: 3)", type=int, default=3)
     text = (
-        "scenes (synthetic, default), scenes:TRAIN/VAL (their numbers), camvid:ROOT, or folders:FILE.yaml (its keys: "
+        "scenes (synthetic, default), scenes:TRAIN/VAL (their numbers), camvid:ROOT, cityscapes:ROOT, ade20k:ROOT, "
+        "voc:ROOT, vocaug:ROOT (trained on train_aug), or folders:FILE.yaml (its keys: train and val with images and "
+        "labels each, and classes)"
     )
-    _option(group, "--data", "DATA", text + "train and val with images and labels each, and classes)", default="scenes")
+    _option(group, "--data", "DATA", text, default="scenes")
 
 
 def _add_network(group: Any) -> None:
-    group.add_argument("--arch", default="fpn", choices=["fpn", "upernet"], help="architecture (default: fpn)")
+    names = ["fpn", "upernet", "unet", "segformer", "segnext", "direct"]
+    group.add_argument("--arch", default="fpn", choices=names, help="architecture (default: fpn)")
     _option(group, "--encoder", "NAME", "timm backbone (default: resnet18)", default="resnet18")
     _option(group, "--encoder-weights", "W", "imagenet, or a local file of weights (default: from scratch)")
-    _option(group, "--encoder-options", "JSON", "arguments of the backbone", type=_mapping, default={})
+    _option(group, "--encoder-options", "JSON", "arguments of the backbone", type=mapping, default={})
     text = "options of the architecture, such as '{\"decoder_channels\": 64}'"
-    _option(group, "--model-options", "JSON", text, type=_mapping, default={})
+    _option(group, "--model-options", "JSON", text, type=mapping, default={})
 
 
 def _add_training(group: Any) -> None:
     length = group.add_mutually_exclusive_group()
     _option(length, "--steps", "N", "training steps of every run (default: 400)", type=int, default=400)
-    text = "training time of every run instead: equal time for all fusions, in which slower ones take fewer steps"
+    text = "training time of every run instead: equal time for all variants, in which slower ones take fewer steps"
     _option(length, "--budget", "SECONDS", text, type=float)
     _option(group, "--batch-size", "N", "images per step (default: 8)", type=int, default=8)
     text = "side of the square training crops in pixels (default: whole scenes; otherwise what fits, at most 512)"
@@ -115,6 +138,8 @@ def _add_training(group: Any) -> None:
 def _add_evaluation(group: Any) -> None:
     text = "width of the boundary band in pixels, odd; 15 in published tables (default: in proportion, 15 at 1024 px)"
     _option(group, "--band", "N", text, type=int)
+    text = "Gaussian noise in validation images, in grey levels of 0 to 255, to see how robust each is (default: none)"
+    _option(group, "--noise", "SIGMA", text, type=float, default=0.0)
     _option(
         group, "--samples", "N", "pictures in the gallery, evenly spaced over the set (default: 4)", type=int, default=4
     )
@@ -122,13 +147,3 @@ def _add_evaluation(group: Any) -> None:
 
 def _option(group: Any, flag: str, metavar: str, text: str, type: Any = str, default: Any = None) -> None:
     group.add_argument(flag, metavar=metavar, help=text, type=type, default=default)
-
-
-def _mapping(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"not JSON: {text!r} ({error})") from None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"expected a JSON object, got {text!r}")
-    return value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train several fusions with paired seeds, side by side, and say what the differences are worth."""
+"""Train several variants of a network with paired seeds, side by side, and say what the differences are worth."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from dealias.report.table import build_table, to_rich
 from dealias.train.run_directory import environment, new_run_directory
 
 from .board import run_on_board, say
+from .pictures import missing_pictures, take_pictures
 from .run import check_network, train_run
 from .settings import CONFIG_FILE, CompareSettings, Run, plan_runs
 
@@ -76,7 +77,7 @@ def compare(settings: CompareSettings, execution: Execution, console: Console) -
 
     Raises:
         ValueError: ``out`` holds a comparison that is not to be resumed, or runs with other settings; or the settings
-            do not fit the data, the model or the fusion.
+            do not fit the data or the model.
         FloatingPointError: a loss became nan.
         RuntimeError: a run failed in another way.
         KeyboardInterrupt: the message says how to go on. Finished runs stay, whatever happens.
@@ -84,8 +85,8 @@ def compare(settings: CompareSettings, execution: Execution, console: Console) -
     out = execution.out
     if (out / CONFIG_FILE).exists() and not execution.resume:
         raise ValueError(f"{out} holds a comparison already; go on with it by --resume, or choose another --out")
-    for fusion in settings.fusions:
-        check_network(settings, fusion)
+    for variant in settings.variants:
+        check_network(settings, variant)
     runs = plan_runs(settings, out, execution.device)
     todo = [run for run in runs if not run.is_finished()]
     write_text(out / CONFIG_FILE, yaml.safe_dump(settings.to_dict(), sort_keys=False))
@@ -96,11 +97,17 @@ def compare(settings: CompareSettings, execution: Execution, console: Console) -
     say(console, f"{len(todo)} of {len(runs)} runs to do, {crew[0]} at a time, {threads}, on {execution.device}")
     try:
         run_on_board(train_run, todo, crew, console, _describe)
+        pictures = missing_pictures(runs)
+        run_on_board(take_pictures, pictures, execution.crew(1), console, lambda done: done.summary)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; go on with --resume --out {out}") from None
-    folders = {fusion: [run.directory for run in runs if run.fusion == fusion] for fusion in settings.fusions}
-    comparison = write_outcome(out, folders, {"settings": settings.to_dict(), "environment": env})
+    folders = {v.name: [run.directory for run in runs if run.variant == v] for v in settings.variants}
+    comparison, aliasing = write_outcome(out, folders, {"settings": settings.to_dict(), "environment": env})
     console.print(to_rich(build_table(comparison), _title(settings)))
+    if aliasing is not None:
+        console.print(
+            to_rich(build_table(aliasing, cost=False), "aliasing at the inputs of the stages, by their stride")
+        )
     write_report([out], out / "report.html")
     say(console, f"In {out}: report.html, comparison.md, .csv, .json, gallery.png, runs/")
     return comparison

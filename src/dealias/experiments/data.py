@@ -13,7 +13,10 @@ import yaml
 from torchvision.transforms import v2
 
 from dealias.data import (
+    ADE20K,
+    VOC2012,
     CamVid,
+    Cityscapes,
     Sample,
     SegmentationDataset,
     SegmentationFolders,
@@ -26,6 +29,9 @@ SCENES = (768, 320)
 """Scenes to train on and to validate on, unless others are asked for."""
 
 TRAIN_SEED, VAL_SEED = 0, 1
+
+Opener = Callable[[str], tuple[SegmentationDataset, SegmentationDataset]]
+"""From what follows the colon of a specification to the training and the validation set."""
 
 _LARGEST_CROP = 512
 _SMALLEST_BAND = 3
@@ -71,7 +77,8 @@ def open_data(spec: str, crop: int | None = None) -> CompareData:
 
     Args:
         spec: ``scenes`` (synthetic, 768 to train and 320 to validate), ``scenes:64/16`` (other numbers),
-            ``camvid:ROOT``, or ``folders:FILE.yaml``, a file with ``train`` and ``val`` (each ``images`` and
+            ``camvid:ROOT``, ``cityscapes:ROOT``, ``ade20k:ROOT``, ``voc:ROOT`` (trained on ``train``), ``vocaug:ROOT``
+            (trained on ``train_aug``), or ``folders:FILE.yaml``, a file with ``train`` and ``val`` (each ``images`` and
             ``labels``, paths relative to the file), ``classes`` and any further argument of
             :class:`dealias.data.SegmentationFolders`.
         crop: side of the training crops in pixels. ``None``: scenes are trained on whole, others on the largest
@@ -80,12 +87,11 @@ def open_data(spec: str, crop: int | None = None) -> CompareData:
     Raises:
         ValueError: ``spec`` names no data; or as the data sets.
     """
-    kind, _, where = spec.partition(":")
-    if kind not in _OPENERS:
-        raise ValueError(f"unknown data {spec!r}; known: scenes[:TRAIN/VAL], camvid:ROOT, folders:FILE.yaml")
-    train, val = _OPENERS[kind](where)
+    train, val = _open(spec)
+    synthetic = isinstance(train, SyntheticScenes)
+    if synthetic:
+        train, val = InMemory(train), InMemory(val)
     side = min(val[0]["mask"].shape)
-    synthetic = kind == "scenes"
     if synthetic and crop is None:
         transform: v2.Transform = v2.Compose(
             [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), evaluation_transform()]
@@ -93,6 +99,11 @@ def open_data(spec: str, crop: int | None = None) -> CompareData:
     else:
         transform = training_transform(crop or default_crop(train), ignore_index=train.ignore_index)
     return CompareData(train, val, transform, eval_batch_size=16 if synthetic else 1, band=default_band(side))
+
+
+def open_validation(spec: str) -> SegmentationDataset:
+    """The validation set that ``spec`` names, as for :func:`open_data`; samples are read when they are asked for."""
+    return _open(spec)[1]
 
 
 def default_band(side: int) -> int:
@@ -109,16 +120,20 @@ def default_crop(dataset: SegmentationDataset) -> int:
     return max(32, min(_LARGEST_CROP, min(dataset[0]["mask"].shape) // 32 * 32))
 
 
+def _open(spec: str) -> tuple[SegmentationDataset, SegmentationDataset]:
+    kind, _, where = spec.partition(":")
+    if kind not in _OPENERS:
+        roots = ", ".join(f"{name}:ROOT" for name in _OPENERS if name not in ("scenes", "folders"))
+        raise ValueError(f"unknown data {spec!r}; known: scenes[:TRAIN/VAL], {roots}, folders:FILE.yaml")
+    return _OPENERS[kind](where)
+
+
 def _open_scenes(numbers: str) -> tuple[SegmentationDataset, SegmentationDataset]:
     try:
         train, val = (int(number) for number in numbers.split("/")) if numbers else SCENES
     except ValueError:
         raise ValueError(f"numbers of scenes must be TRAIN/VAL, as in scenes:64/16, got {numbers!r}") from None
-    return InMemory(SyntheticScenes(train, seed=TRAIN_SEED)), InMemory(SyntheticScenes(val, seed=VAL_SEED))
-
-
-def _open_camvid(root: str) -> tuple[SegmentationDataset, SegmentationDataset]:
-    return CamVid(root, "train"), CamVid(root, "val")
+    return SyntheticScenes(train, seed=TRAIN_SEED), SyntheticScenes(val, seed=VAL_SEED)
 
 
 def _open_folders(file: str) -> tuple[SegmentationDataset, SegmentationDataset]:
@@ -142,8 +157,16 @@ def _open_split(file: Path, split: dict[str, str], common: dict[str, Any]) -> Se
         raise ValueError(f"{file}: {error}") from error
 
 
-_OPENERS: dict[str, Callable[[str], tuple[SegmentationDataset, SegmentationDataset]]] = {
+def _splits(dataset: Callable[[str, str], SegmentationDataset], train: str, val: str) -> Opener:
+    return lambda root: (dataset(root, train), dataset(root, val))
+
+
+_OPENERS: dict[str, Opener] = {
     "scenes": _open_scenes,
-    "camvid": _open_camvid,
+    "camvid": _splits(CamVid, "train", "val"),
+    "cityscapes": _splits(Cityscapes, "train", "val"),
+    "ade20k": _splits(ADE20K, "training", "validation"),
+    "voc": _splits(VOC2012, "train", "val"),
+    "vocaug": _splits(VOC2012, "train_aug", "val"),
     "folders": _open_folders,
 }

@@ -82,23 +82,24 @@ def demo(plan: Demo, execution: Execution, console: Console) -> Comparison:
     missing = [diagnosis for diagnosis in diagnoses if not diagnosis.file.is_file()]
     say(console, f"Diagnosing {len(missing)} of {len(runs)} networks: recall of poles by width, change under shifts")
     run_on_board(diagnose, missing, execution.crew(len(missing)), console, lambda done: f"{done.name}: diagnosed")
-    comparison = write_diagnostics(execution.out, runs, plan.settings.fusions)
+    comparison = write_diagnostics(execution.out, runs, plan.settings)
     write_folding(execution.out)
     write_report([execution.out], execution.out / "report.html")
-    table = build_table(comparison, CHANGES, cost=False)
+    table = build_table(comparison, cost=False)
     console.print(to_rich(table, "recall of poles by width; change of logits and labels under shifts"))
     _print_files(execution.out, console)
     return comparison
 
 
-def write_diagnostics(out: Path, runs: list[Run], fusions: tuple[str, ...]) -> Comparison:
+def write_diagnostics(out: Path, runs: list[Run], settings: CompareSettings) -> Comparison:
     """Compare the diagnostics of the runs; write ``diagnostics.json``, ``.md`` and ``.csv`` into ``out``."""
     results = [
-        run_result(run.fusion, run.seed, read_results(run.directory), _read(Diagnosis(run, 0, 0).file)) for run in runs
+        run_result(run.variant.name, run.seed, read_results(run.directory), _read(Diagnosis(run, 0, 0).file))
+        for run in runs
     ]
-    comparison = compare_runs(results, fusions, (*RECALLS, *CHANGES))
+    comparison = compare_runs(results, [variant.name for variant in settings.variants], (*RECALLS, *CHANGES))
     write_json(out / "diagnostics.json", comparison.to_dict())
-    write_text(out / "diagnostics.md", to_markdown(build_table(comparison, CHANGES, cost=False)))
+    write_text(out / "diagnostics.md", to_markdown(build_table(comparison, cost=False)))
     write_text(out / "diagnostics.csv", to_csv(comparison))
     return comparison
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of a comparison: train a fusion with a seed, paired with the others of that seed, and keep the results.
+"""One run of a comparison: train a variant with a seed, paired with the others of that seed, and keep the results.
 
 Paired are the initial weights of all layers that the networks share, the order of the samples and their augmentation.
 ``metrics.json`` is written last: a run that has it is finished.
@@ -14,18 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from statistics import median
-from typing import Any
 
 import torch
 import yaml
 from lightning import Trainer
-from torch import Tensor
 
 from dealias._files import write_json, write_text
-from dealias.data import SegmentationDataset, evaluation_transform
+from dealias.data import evaluation_transform
 from dealias.losses import SegmentationLoss
 from dealias.models import SegmentationModel, create_model
-from dealias.report.pictures import Pictures, Sample, evenly_spaced, save_pictures
+from dealias.report.image_scores import image_scores_path, write_image_scores
 from dealias.train.checkpoints import AtomicCheckpointIO
 from dealias.train.data import SegmentationData
 from dealias.train.history import HistoryLogger
@@ -38,6 +36,8 @@ from .data import CompareData, open_data
 from .pace import BUDGET_STEPS, Pace
 from .pool import Report
 from .settings import CompareSettings, Run
+from .stage_aliasing import stage_aliasing
+from .variants import Variant
 
 _LOG_EVERY = 10
 
@@ -55,17 +55,16 @@ def train_run(run: Run, report: Report) -> None:
     data = open_data(settings.data, settings.crop)
     write_text(folder / "config.yaml", yaml.safe_dump(run.config(), sort_keys=False))
     write_json(folder / "env.json", environment(run.seed, run.device))
-    network = paired_network(settings, run.fusion, run.seed, len(data.train.classes))
+    network = paired_network(settings, run.variant, run.seed, len(data.train.classes))
     network = network.to(memory_format=torch.channels_last)  # a tenth faster, on CPU and GPU
     task = _task(network, settings, settings.band or data.band, data.train.ignore_index, run.seed)
     pace = Pace(report, settings.budget)
     with _quiet():
         trainer = _fit(task, data, run, pace)
-        trainer.validate(
-            task, SegmentationData(val=data.val, eval_batch_size=data.eval_batch_size, workers=0), verbose=False
-        )
-    network = network.eval().to(run.device)
-    save_pictures(folder / "pictures", predict_pictures(network, data.val, settings.samples, run.device))
+        noisy = evaluation_transform(noise=settings.noise)
+        loading = SegmentationData(val=data.val, eval_transform=noisy, eval_batch_size=data.eval_batch_size, workers=0)
+        trainer.validate(task, loading, verbose=False)
+    write_image_scores(image_scores_path(folder, "val"), task.image_scores["val"])
     results = {
         "command": "compare",
         "band": task.val_metrics.width,
@@ -75,25 +74,27 @@ def train_run(run: Run, report: Report) -> None:
         "seconds": pace.seconds,
         "seconds_per_step": median(task.step_seconds),
         "scores": {"val": task.scores["val"]},
+        "aliasing": stage_aliasing(network.eval().to(run.device), data.val, run.device),
     }
     write_json(folder / "metrics.json", results)
 
 
-def check_network(settings: CompareSettings, fusion: str) -> None:
-    """Build the network of a fusion, without pretrained weights and for any classes, to see whether that works.
+def check_network(settings: CompareSettings, variant: Variant) -> None:
+    """Build the network of a variant, without pretrained weights and for any classes, to see whether that works.
 
     Raises:
-        ValueError: an architecture, backbone, fusion or option is unknown or wrong.
+        ValueError: an architecture, backbone, fusion, prefilter, mixer or option is unknown or wrong.
     """
-    _new_network(replace(settings, encoder_weights=None), fusion, seed=0, classes=2)
+    _new_network(replace(settings, encoder_weights=None), variant, seed=0, classes=2)
 
 
-def paired_network(settings: CompareSettings, fusion: str, seed: int, classes: int) -> SegmentationModel:
+def paired_network(settings: CompareSettings, variant: Variant, seed: int, classes: int) -> SegmentationModel:
     """A new network, with the baseline's initial weights wherever both have a tensor of that name and shape."""
-    baseline = _new_network(settings, settings.fusions[0], seed, classes)
-    if fusion == settings.fusions[0]:
+    first = settings.variants[0]
+    baseline = _new_network(settings, first, seed, classes)
+    if variant == first:
         return baseline
-    network = _new_network(settings, fusion, seed, classes)
+    network = _new_network(settings, variant, seed, classes)
     own = network.state_dict()
     shared = {
         key: value for key, value in baseline.state_dict().items() if key in own and own[key].shape == value.shape
@@ -102,24 +103,7 @@ def paired_network(settings: CompareSettings, fusion: str, seed: int, classes: i
     return network
 
 
-@torch.no_grad()
-def predict_pictures(network: SegmentationModel, dataset: SegmentationDataset, count: int, device: str) -> Pictures:
-    """Predictions of ``count`` samples spread evenly over a data set."""
-    transform = evaluation_transform()
-    indices = evenly_spaced(len(dataset), count)
-    samples = []
-    for index in indices:
-        sample = dataset[index]
-        logits = network(transform(sample)["image"][None].to(device))
-        image, truth, prediction = (
-            _as_array(part) for part in (sample["image"].permute(1, 2, 0), sample["mask"], logits[0].argmax(0))
-        )
-        samples.append(Sample(sample["name"], image, truth, prediction))
-    rule = f"{len(indices)} of {len(dataset)} validation images, evenly spaced: number {', '.join(map(str, indices))}"
-    return Pictures(dataset.classes, dataset.palette, dataset.ignore_index, rule, tuple(samples))
-
-
-def _new_network(settings: CompareSettings, fusion: str, seed: int, classes: int) -> SegmentationModel:
+def _new_network(settings: CompareSettings, variant: Variant, seed: int, classes: int) -> SegmentationModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return create_model(
@@ -127,9 +111,11 @@ def _new_network(settings: CompareSettings, fusion: str, seed: int, classes: int
             settings.encoder,
             settings.encoder_weights,
             classes=classes,
-            fusion=fusion,
-            fusion_options=settings.fusion_options.get(fusion),
+            fusion=variant.fusion,
+            prefilter=variant.prefilter,
+            mixer=variant.mixer,
             encoder_options=settings.encoder_options,
+            **settings.options(variant),
             **settings.model_options,
         )
 
@@ -172,10 +158,6 @@ def _fit(task: SegmentationTask, data: CompareData, run: Run, pace: Pace) -> Tra
     trainer.fit(task, loading)
     trainer.save_checkpoint(checkpoint_path(run.directory, "last"), weights_only=True)
     return trainer
-
-
-def _as_array(tensor: Tensor) -> Any:
-    return tensor.to(torch.uint8).cpu().numpy()
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a comparison is: fusions, seeds, data, network and training, in plain values that are stored with it."""
+"""What a comparison is: variants, seeds, data, network and training, in plain values that are stored with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from typing import Any
 
 import yaml
 
+from .variants import NONE, Variant, cross
+
 CONFIG_FILE, RESULTS_FILE = "config.yaml", "metrics.json"
+
+PARTS = ("fusion", "prefilter", "mixer")
+"""The parts of a :class:`~dealias.experiments.variants.Variant`."""
+
+AXES = ("fusions", "prefilters", "mixers")
+"""The settings that say which variants there are."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +26,11 @@ class CompareSettings:
     """All that decides the numbers of a comparison.
 
     Attributes:
-        fusions: names of the fusions to compare; the first is the baseline.
-        seeds: number of seeds, 0 to ``seeds - 1``; each gives one run per fusion.
+        fusions: names of the fusions to compare.
+        prefilters: names of the prefilters to compare, each optionally with its mixer, such as ``"daf+freqmix"``.
+        mixers: names of the mixers to compare. Every fusion is combined with every prefilter and mixer, see
+            :func:`~dealias.experiments.variants.cross`; the first variant is the baseline.
+        seeds: number of seeds, 0 to ``seeds - 1``; each gives one run per variant.
         data: what to train on, see :func:`dealias.experiments.data.open_data`.
         arch: architecture, see :func:`dealias.models.create_model`.
         encoder: timm backbone.
@@ -27,6 +38,8 @@ class CompareSettings:
         encoder_options: further arguments of the backbone.
         model_options: options of the architecture, such as ``{"decoder_channels": 64}``.
         fusion_options: options by fusion name.
+        prefilter_options: options by prefilter name.
+        mixer_options: options by mixer name.
         steps: training steps per run; ``None``: given by ``budget``.
         budget: training seconds per run; ``None``: given by ``steps``.
         batch_size: images per step.
@@ -37,10 +50,14 @@ class CompareSettings:
         warmup: share of the training in which the learning rate grows linearly.
         clip: largest norm of the gradient.
         band: width in pixels of the boundary band, odd; ``None``: from the image size.
-        samples: number of pictures per run.
+        noise: standard deviation of the noise in validation images, in grey levels of 0 to 255; see
+            :func:`dealias.data.evaluation_transform`.
+        samples: number of evenly spaced pictures; those of the worst and best images come in addition.
     """
 
     fusions: tuple[str, ...] = ("bilinear", "carafe", "freqfusion")
+    prefilters: tuple[str, ...] = (NONE,)
+    mixers: tuple[str, ...] = (NONE,)
     seeds: int = 3
     data: str = "scenes"
     arch: str = "fpn"
@@ -49,6 +66,8 @@ class CompareSettings:
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
     model_options: Mapping[str, Any] = field(default_factory=dict)
     fusion_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    prefilter_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    mixer_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     steps: int | None = 400
     budget: float | None = None
     batch_size: int = 8
@@ -59,34 +78,47 @@ class CompareSettings:
     warmup: float = 0.08
     clip: float = 5.0
     band: int | None = None
+    noise: float = 0.0
     samples: int = 4
 
     def __post_init__(self) -> None:
-        if not self.fusions or len(set(self.fusions)) != len(self.fusions):
-            raise ValueError(
-                f"the fusions to compare must be one or more different names, got {', '.join(self.fusions)}"
-            )
         if (self.steps is None) == (self.budget is None):
             raise ValueError(f"give either steps or a budget in seconds, got steps {self.steps}, budget {self.budget}")
         for name in ("seeds", "steps", "budget", "batch_size", "lr", "samples"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be positive, got {value}")
-        unknown = set(self.fusion_options) - set(self.fusions)
-        if unknown:
-            raise ValueError(f"options for {', '.join(sorted(unknown))}, which is not among {', '.join(self.fusions)}")
+        if self.noise < 0:
+            raise ValueError(f"noise must not be negative, got {self.noise}")
+        for part in PARTS:
+            used, given = {getattr(variant, part) for variant in self.variants}, getattr(self, f"{part}_options")
+            unknown = set(given) - used
+            if unknown:
+                raise ValueError(
+                    f"options for {', '.join(sorted(unknown))}, which is not among {', '.join(sorted(used))}"
+                )
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """What is compared; the first is the baseline."""
+        return cross(self.fusions, self.prefilters, self.mixers)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for YAML and JSON."""
-        return {**asdict(self), "fusions": list(self.fusions)}
+        return {**asdict(self), **{axis: list(getattr(self, axis)) for axis in AXES}}
+
+    def options(self, variant: Variant) -> dict[str, Any]:
+        """The options of the parts of a variant, as arguments of :func:`dealias.models.create_model`."""
+        names = {f"{part}_options": getattr(variant, part) for part in PARTS}
+        return {argument: dict(getattr(self, argument).get(name, {})) for argument, name in names.items()}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a comparison: a fusion with a seed, in a directory of its own."""
+    """One training of a comparison: a variant with a seed, in a directory of its own."""
 
     settings: CompareSettings
-    fusion: str
+    variant: Variant
     seed: int
     directory: Path
     device: str = "cpu"
@@ -94,19 +126,13 @@ class Run:
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.fusion}, seed {self.seed}"
+        return f"{self.variant.name}, seed {self.seed}"
 
     def config(self) -> dict[str, Any]:
         """All that decides the run's numbers, in plain values; other runs of the comparison have no part in it."""
-        common = {key: value for key, value in self.settings.to_dict().items() if key not in ("fusions", "seeds")}
-        options = dict(self.settings.fusion_options.get(self.fusion, {}))
-        own = {
-            "fusion": self.fusion,
-            "seed": self.seed,
-            "baseline": self.settings.fusions[0],
-            "fusion_options": options,
-        }
-        return {**common, **own}
+        common = {key: value for key, value in self.settings.to_dict().items() if key not in (*AXES, "seeds")}
+        own = {"seed": self.seed, "baseline": self.settings.variants[0].name}
+        return {**common, **asdict(self.variant), **own, **self.settings.options(self.variant)}
 
     def is_finished(self) -> bool:
         """Whether the directory holds the results of this very run.
@@ -125,9 +151,9 @@ class Run:
 
 
 def plan_runs(settings: CompareSettings, out: Path, device: str) -> list[Run]:
-    """Every fusion with every seed; the fusions of one seed follow each other, so that pairs are complete early."""
+    """Every variant with every seed; the variants of one seed follow each other, so that pairs are complete early."""
     return [
-        Run(settings, fusion, seed, out / "runs" / f"{fusion}-seed{seed}", device)
+        Run(settings, variant, seed, out / "runs" / f"{variant.folder}-seed{seed}", device)
         for seed in range(settings.seeds)
-        for fusion in settings.fusions
+        for variant in settings.variants
     ]

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Aliasing at the inputs of the stages of a trained network, as part of a comparison (arXiv:2403.09065)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from dealias.analysis import AliasingProbe
+from dealias.backbones.timm_encoder import STRIDES
+from dealias.data import SegmentationDataset, evaluation_transform
+from dealias.models import SegmentationModel
+
+SCORES = tuple(f"aliasing {stride}" for stride in STRIDES[1:])
+"""Names of the scores, by the stride of the stage that samples."""
+
+_MOST_IMAGES = 64
+
+
+@torch.no_grad()
+def stage_aliasing(network: SegmentationModel, dataset: SegmentationDataset, device: str) -> dict[str, float]:
+    """Mean aliasing score at the input of every stage but the first, behind the prefilter if there is one.
+
+    Args:
+        network: in evaluation mode, on ``device``.
+        dataset: up to 64 of its samples, evenly spaced, are measured.
+        device: of the network.
+
+    Returns:
+        By :data:`SCORES`: the share, 0-1, of the input's power above the stage's own Nyquist frequency. Empty if the
+        stages of the backbone are not known.
+    """
+    encoder: Any = network.encoder
+    try:
+        entries = [stage.entry for stage in encoder.stages()]
+    except ValueError:
+        return {}
+    names = {module: name for name, module in network.named_modules()}
+    transform = evaluation_transform()
+    step = -(-len(dataset) // _MOST_IMAGES)
+    with AliasingProbe(network, [names[entry] for entry in entries]) as probe:
+        for index in range(0, len(dataset), step):
+            network(transform(dataset[index])["image"][None].to(device))
+    by_layer = {layer.name: layer.score for layer in probe.compute()}
+    return {score: by_layer[names[entry]] for score, entry in zip(SCORES, entries, strict=True)}
