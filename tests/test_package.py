@@ -27,10 +27,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"ops"},
     "filters": {"ops"},
     "fusion": {"ops"},
+    "mixing": {"ops"},
     "backbones": {"ops", "filters", "fusion"},
     "necks": {"ops", "filters", "fusion", "backbones", "heads"},
     "heads": {"ops", "filters", "fusion", "backbones", "necks"},
-    "models": {"ops", "filters", "fusion", "backbones", "necks", "heads"},
+    "models": {"ops", "filters", "fusion", "mixing", "backbones", "necks", "heads"},
 }
 
 
@@ -42,7 +43,9 @@ def text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("module", ["dealias", "dealias.ops", "dealias.fusion"])
+@pytest.mark.parametrize(
+    "module", ["dealias", "dealias.ops", "dealias.filters", "dealias.fusion", "dealias.mixing", "dealias.compat"]
+)
 def test_core_imports_nothing_beyond_torch(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -31,6 +31,8 @@ MODULES = {
     "demo": ("train and compare small models on synthetic scenes, in minutes", "dealias.commands.demo"),
     "compare": ("train variants of a model with paired seeds and compare them", "dealias.commands.compare"),
     "evaluate": ("score label files of any tool against ground truth", "dealias.commands.evaluate"),
+    "analyze": ("show where in a network and in images aliasing arises", "dealias.commands.analyze"),
+    "info": ("show parameters, operations, memory and time of a network", "dealias.commands.info"),
     "report": ("write one page about finished runs", "dealias.commands.report"),
     "data": ("check a data set", "dealias.commands.data"),
     "list": ("list models, fusions and backbones", "dealias.commands.list"),
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         return _fail(f"{command}: {_cause(error)}", 2)
     except KeyboardInterrupt as error:
-        return _fail(f"{command}: {error or 'interrupted'}", 130)
+        return _fail(f"{command}: {str(error) or 'interrupted'}", 130)
 
 
 def _run(command: str, arguments: list[str]) -> int:
