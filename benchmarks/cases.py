@@ -10,13 +10,21 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor, nn
 
+import spectra
 import unfolded
 from dealias import ops
 from dealias.fusion import FreqFusion
 from dealias.fusion.freqfusion import hamming_2d
+from dealias.mixing import FreqMix
+from dealias.models import create_model
 
 OURS = "dealias"
 
+CUTOFF = 0.35
+"""Cycles per sample, of the published filter and FreqMix."""
+
+LARGEST_FILTERED_MAP = 2**24
+"""Elements of a map that the filter is measured on: the complex form holds several maps of twice the size."""
 
 Form = Callable[[], tuple[Tensor, ...]]
 """One way to compute the outputs of a problem."""
@@ -31,6 +39,10 @@ class Problem:
 
     inputs: tuple[Tensor, ...]
     forms: dict[str, Form]
+    backward: bool = True
+    """Whether gradients are compared and measured, too; rounding switches single rectifiers of a deep network."""
+    plain: Problem | None = None
+    """For a network: the same one, :data:`OURS`, without the parts measured. Timed along, compared with no form."""
 
     @cached_property
     def cotangents(self) -> tuple[Tensor, ...]:
@@ -94,6 +106,55 @@ def freqfusion(device: torch.device, channels: int, size: int) -> Problem:
     return Problem((hr, lr, *module.parameters()), {OURS: lambda: module(hr, lr), "unfold": peer})
 
 
+def filtering(
+    device: torch.device, channels: int, size: int, dtype: torch.dtype = torch.float32, released: bool = False
+) -> Problem:
+    """The de-aliasing filter on [1, channels, size, size]."""
+    x = random(device, 1, channels, size, size).to(dtype).requires_grad_()
+    ours, peer = (partial(form.low_pass, cutoff=CUTOFF, released=released) for form in (ops, spectra))
+    return Problem((x,), {OURS: on_inputs(ours, x), "complex FFT": on_inputs(peer, x)})
+
+
+def mixing(device: torch.device, channels: int, size: int, released: bool) -> Problem:
+    """FreqMix on [1, channels, size, size]; gradients to the map and all parameters."""
+    torch.manual_seed(0)
+    module = FreqMix(channels, CUTOFF, released=released)
+    for parameter in module.parameters():  # as for FreqFusion
+        nn.init.normal_(parameter, std=0.05)
+    module = module.to(device)
+    x = random(device, 1, channels, size, size).requires_grad_()
+    forms = {OURS: on_inputs(module, x), "complex FFT": on_inputs(partial(spectra.mix, module), x)}
+    return Problem((x, *module.parameters()), forms)
+
+
+def network(device: torch.device, size: int) -> Problem:
+    """The published UPerNet with filter and FreqMix on one image; beside it, the network without them."""
+    image = random(device, 1, 3, size, size)
+    ours, plain = (upernet(device, **parts) for parts in ({"prefilter": "daf", "mixer": "freqmix"}, {}))
+
+    def peer() -> tuple[Tensor, ...]:
+        with spectra.instead_of_ours():
+            return (ours(image),)
+
+    alone = Problem((image, *plain.parameters()), {OURS: on_inputs(plain, image)})
+    forms = {OURS: on_inputs(ours, image), "complex FFT": peer}
+    return Problem((image, *ours.parameters()), forms, backward=False, plain=alone)
+
+
+def upernet(device: torch.device, **parts: str) -> nn.Module:
+    """ResNet-50-C and 128 channels in the decoder; no branch starts at zero, so that all of it counts."""
+    torch.manual_seed(0)
+    options = {"decoder_channels": 128, "encoder_options": {"zero_init_last": False}}
+    return create_model("upernet", "resnet50c", released=True, **options, **parts).eval().to(device)
+
+
+FILTERED = [
+    (channels, size)
+    for channels in (256, 512, 1024)
+    for size in (16, 32, 64, 128, 256)
+    if channels * size**2 <= LARGEST_FILTERED_MAP
+]
+
 CASES = (
     Case("reassemble", "k5 x2, 64 ch to 128x128", partial(reassembly, channels=64, size=64, kernel_size=5, scale=2)),
     Case("reassemble", "k3 x1, 256 ch at 64x64", partial(reassembly, channels=256, size=64, kernel_size=3, scale=1)),
@@ -101,4 +162,16 @@ CASES = (
     Case("local_similarity", "k3 dilated 2, 64 ch at 128x128", partial(similarity, channels=64, size=128)),
     Case("freqfusion", "64 ch to 128x128", partial(freqfusion, channels=64, size=128)),
     Case("freqfusion", "256 ch to 64x64", partial(freqfusion, channels=256, size=64)),
+    *(
+        Case("filter", f"{c} ch at {n}x{n}, {name}", partial(filtering, channels=c, size=n, dtype=dtype))
+        for c, n in FILTERED
+        for name, dtype in {"fp32": torch.float32, "bf16": torch.bfloat16}.items()
+    ),
+    Case("filter", "256 ch at 128x128, fp32, released", partial(filtering, channels=256, size=128, released=True)),
+    *(
+        Case("freqmix", f"{c} ch at {n}x{n}, {name}", partial(mixing, channels=c, size=n, released=name == "released"))
+        for c, n in ((128, 64), (256, 32), (512, 16), (256, 128))
+        for name in ("corrected", "released")
+    ),
+    Case("network", "UPerNet-R50 on 512x512", partial(network, size=512)),
 )

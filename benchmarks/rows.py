@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
@@ -11,12 +12,15 @@ from torch import Tensor
 
 from cases import OURS, Case, Form, Problem
 from dealias.testing import TOLERANCES
-from measure import Call, peak_extra_bytes, ratio, take_turns
+from measure import peak_extra_bytes, ratio, take_turns
 
-LARGEST_DIFFERENCE = 10 * TOLERANCES[torch.float32]
-"""Allowed between two forms, relative to the tensor's largest value: for whole modules, ten times an operator's."""
+LARGEST_DIFFERENCE = TOLERANCES | {torch.float32: 10 * TOLERANCES[torch.float32]}
+"""Allowed between two forms, relative to the tensor's largest value: in float32, for whole modules, ten times an
+operator's."""
 
 DIRECTIONS = ("forward", "with backward")
+
+PLAIN = "plain"
 
 
 class FormsDiffer(Exception):
@@ -32,28 +36,32 @@ def measure_case(case: Case, device: torch.device, seconds: float, bandwidth: fl
     problem = case.build(device)
     difference = largest_difference(case, problem)
     rows = []
-    for direction in DIRECTIONS:
+    for direction in DIRECTIONS if problem.backward else DIRECTIONS[:1]:
         calls = {name: as_call(problem, form, direction) for name, form in problem.forms.items()}
+        if problem.plain is not None:
+            calls[PLAIN] = as_call(problem.plain, problem.plain.forms[OURS], direction)
         times = take_turns(calls, device, seconds)
         least = least_bytes(problem, direction)
         rows.append(
             {
                 "case": case.name,
                 "direction": direction,
+                "dtype": str(problem.cotangents[0].dtype).removeprefix("torch."),
                 "largest_relative_difference": difference,
                 "least_bytes": least,
                 "share_of_copy_bandwidth": least / median(times[OURS]) / bandwidth,
                 "turns": len(times[OURS]),
                 "median_seconds": {name: median(values) for name, values in times.items()},
-                "ratio": {name: ratio(times[name], times[OURS]) for name in calls if name != OURS},
-                "peak_extra_bytes": {name: peak_extra_bytes(call, device) for name, call in calls.items()},
+                "ratio": {name: ratio(times[name], times[OURS]) for name in problem.forms if name != OURS},
+                "times_plain": {name: ratio(times[name], times[PLAIN]) for name in problem.forms if PLAIN in calls},
+                "peak_extra_bytes": {name: peak_extra_bytes(calls[name], device) for name in problem.forms},
             }
         )
     return rows
 
 
-def as_call(problem: Problem, form: Form, direction: str) -> Call:
-    if direction == "forward":
+def as_call(problem: Problem, form: Form, direction: str) -> Callable[[], tuple[Tensor, ...]]:
+    if direction == DIRECTIONS[0]:
         return torch.no_grad()(form)
     return lambda: outputs_and_gradients(problem, form)
 
@@ -70,13 +78,13 @@ def largest_difference(case: Case, problem: Problem) -> float:
     Raises:
         FormsDiffer: a difference is above :data:`LARGEST_DIFFERENCE`.
     """
-    ours = outputs_and_gradients(problem, problem.forms[OURS])
+    everything = DIRECTIONS[1] if problem.backward else DIRECTIONS[0]
+    results = {name: as_call(problem, form, everything)() for name, form in problem.forms.items()}
     largest = 0.0
-    for name, form in problem.forms.items():
-        theirs = outputs_and_gradients(problem, form)
-        for position, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
-            difference = float((mine - other).abs().max() / other.abs().max())
-            if not difference <= LARGEST_DIFFERENCE:
+    for name, theirs in results.items():
+        for position, (mine, other) in enumerate(zip(results[OURS], theirs, strict=True)):
+            difference = float((mine.float() - other.float()).abs().max() / other.abs().max())
+            if not difference <= LARGEST_DIFFERENCE[mine.dtype]:
                 gradient = position - len(problem.cotangents)
                 what = f"output {position}" if gradient < 0 else f"gradient {gradient}"
                 raise FormsDiffer(f"{case.name}, {what}: {name} differs by {difference:.1e} of the largest value")

@@ -57,7 +57,7 @@ def measure_device(device: torch.device, options: argparse.Namespace, console: C
     bandwidth = copy_bandwidth(device)
     console.print(
         f"\n[bold]{device.type}[/bold]: {device_name(device)}, copies at {bandwidth / 1e9:.1f} GB/s (read + write)\n"
-        f"torch {around['torch']}, {around['threads']} threads, float32, "
+        f"torch {around['torch']}, {around['threads']} threads, float32 where no type is named, "
         f"THP_MEM_ALLOC_ENABLE {around['THP_MEM_ALLOC_ENABLE']}\n"
     )
     agreed = True
@@ -75,7 +75,7 @@ def measure_device(device: torch.device, options: argparse.Namespace, console: C
             continue
         for peer in sorted({peer for row in rows for peer in row["ratio"]}):
             console.print(as_table(area, peer, [row for row in rows if peer in row["ratio"]]))
-        record(area, device, {"copy_bytes_per_second": bandwidth, "dtype": "float32", "rows": rows})
+        record(area, device, {"copy_bytes_per_second": bandwidth, "rows": rows})
     return agreed
 
 
@@ -83,10 +83,12 @@ def as_table(area: str, peer: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=f"{area} against {peer}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for column in ("case", "direction"):
         table.add_column(column, no_wrap=True)
-    for column in ("times faster", "median ms", "peak extra MiB", "least MB", "of copy speed"):
+    added = any(row["times_plain"] for row in rows)
+    numbers = ["times faster", "median ms", "peak extra MiB", "least MB", "of copy speed"]
+    for column in [*numbers, "time added"] if added else numbers:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(
+        cells = [
             row["case"],
             row["direction"],
             "{median:.1f} ({lower_quartile:.1f} to {upper_quartile:.1f})".format_map(row["ratio"][peer]),
@@ -94,7 +96,10 @@ def as_table(area: str, peer: str, rows: list[dict[str, Any]]) -> Table:
             " / ".join(f"{row['peak_extra_bytes'][name] / 2**20:.1f}" for name in (OURS, peer)),
             f"{row['least_bytes'] / 1e6:.1f}",
             f"{row['share_of_copy_bandwidth']:.0%}",
-        )
+        ]
+        if added:
+            cells.append(" / ".join(f"{row['times_plain'][name]['median'] - 1:.0%}" for name in (OURS, peer)))
+        table.add_row(*cells)
     return table
 
 

@@ -7,9 +7,15 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
+from torch import nn
+
+from dealias.filters import create_prefilter
+from dealias.mixing import create_mixer
+from dealias.testing import assert_close
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 CPU = torch.device("cpu")
@@ -45,6 +51,37 @@ def test_forms_that_differ_are_not_timed(bench: Any) -> None:
         rows.largest_difference(case, problem(lambda x: x.square() + 1e-3))
     with pytest.raises(rows.FormsDiffer, match="gradient 0: peer"):
         rows.largest_difference(case, problem(lambda x: x.square().detach() + 0 * x))
+
+
+@pytest.mark.parametrize("released", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_complex_spectra_agree_with_our_filter_and_mixer(bench: Any, dtype: torch.dtype, released: bool) -> None:
+    cases, rows = bench("cases"), bench("rows")
+    case = cases.Case("area", "name", lambda device: None)
+    assert rows.largest_difference(case, cases.filtering(CPU, 6, 20, dtype, released)) < 1e-2
+    assert 0 < rows.largest_difference(case, cases.mixing(CPU, 32, 20, released)) < 1e-5
+
+
+def test_networks_run_on_complex_spectra_for_a_while(bench: Any) -> None:
+    spectra, x = bench("spectra"), torch.randn(1, 8, 6, 6)
+    network = nn.Sequential(create_prefilter("daf", 8, released=True), create_mixer("freqmix", 8))
+    with patch.object(spectra, "shifted_spectrum", wraps=spectra.shifted_spectrum) as transform:
+        with spectra.instead_of_ours():
+            other = network(x)
+        assert transform.call_count == 2
+        assert_close(network(x), other)
+        assert transform.call_count == 2
+
+
+def test_a_network_is_timed_beside_the_plain_one_forward_only(bench: Any) -> None:
+    cases, rows = bench("cases"), bench("rows")
+    x = torch.ones(4)
+    plain = cases.Problem((x,), {"dealias": lambda: (x,)})
+    problem = cases.Problem((x,), {"dealias": lambda: (x + 1,), "peer": lambda: (1 + x,)}, backward=False, plain=plain)
+    (row,) = rows.measure_case(cases.Case("area", "name", lambda device: problem), CPU, 0.01, 1e10)
+    assert row["direction"] == "forward" and set(row["ratio"]) == {"peer"}
+    assert set(row["times_plain"]) == {"dealias", "peer"}
+    assert row["times_plain"]["dealias"]["median"] > 0 and set(row["peak_extra_bytes"]) == {"dealias", "peer"}
 
 
 def test_memory_is_the_most_held_at_once(bench: Any) -> None:
