@@ -75,3 +75,87 @@ def within() -> Callable[[torch.Tensor, torch.Tensor, float | None], None]:
         assert error <= allowed, f"differs by {error:.3g}, allowed {allowed:.3g} at magnitude {largest:.3g}"
 
     return check
+
+
+@pytest.fixture
+def follows(within) -> Callable[..., None]:
+    """``follows(record, dtype, module, run, gradients=True)``: a module does what its record says.
+
+    Its keys are those published and take the recorded weights; ``run(**inputs)`` gives the outputs by name. Outputs are
+    compared with the float64 run where that is recorded and ``dtype`` is float64, and so are then all recorded
+    gradients, which are float32 ones.
+    """
+
+    def check(
+        record: dict[str, Any],
+        dtype: torch.dtype,
+        module: torch.nn.Module,
+        run: Callable[..., dict[str, torch.Tensor]],
+        gradients: bool = True,
+    ) -> None:
+        assert list(module.state_dict()) == record["keys"]
+        module.load_state_dict(record["state_dict"], strict=True)
+        module.to(dtype).eval()
+        inputs = {name: x.to(dtype).requires_grad_() for name, x in record["inputs"].items()}
+        outputs = run(**inputs)
+        written = {key: value["max_abs"] for key, value in record["fp32_vs_fp64"].items()}
+        for name, recorded in record["outputs"].items():
+            exact = record.get("outputs64", {}).get(name) if dtype == torch.float64 else None
+            if exact is None:
+                within(outputs[name], recorded, written[f"outputs.{name}"])
+            else:
+                within(outputs[name], exact, None)
+        if not gradients or "cotangents" not in record:
+            return
+        leaves = {f"grads.{name}": x for name, x in inputs.items()}
+        leaves |= {f"param_grads.{name}": x for name, x in module.named_parameters()}
+        loss = sum((outputs[name] * cotangent.to(dtype)).sum() for name, cotangent in record["cotangents"].items())
+        found = dict(zip(leaves, torch.autograd.grad(loss, leaves.values(), allow_unused=True), strict=True))
+        for group in ("grads", "param_grads"):
+            for name, recorded in record.get(group, {}).items():
+                if recorded is None:
+                    assert found[f"{group}.{name}"] is None
+                else:
+                    within(found[f"{group}.{name}"], recorded, written.get(f"{group}.{name}", 0.0))
+
+    return check
+
+
+KEPT = ("num_batches_tracked", "hamming", "init_pos", "filt", ".bases", "dwt.")
+"""Keys that hold one of these keep the value they are built with."""
+
+
+@pytest.fixture
+def recipe_weights() -> Callable[[dict[str, Any]], dict[str, torch.Tensor]]:
+    """``recipe_weights(record)``: the published state dict that a record describes by seed, shapes and sums.
+
+    Keys whose values are not drawn (counters, fixed kernels) are left out.
+    """
+
+    def make(record: dict[str, Any]) -> dict[str, torch.Tensor]:
+        seed, checks = record["recipe"]["seed"], record["weight_check"]
+        assert record["recipe"]["mode"] == "fan"
+        weights = {}
+        for i, key in enumerate(sorted(record["keys"])):
+            if any(part in key for part in KEPT):
+                continue
+            shape, total, magnitude = checks[key]
+            weights[key] = draw(key, torch.Size(shape), torch.Generator().manual_seed(seed * 100003 + i))
+            sums = weights[key].double().sum().item(), weights[key].double().abs().sum().item()
+            assert sums == pytest.approx((total, magnitude), rel=0, abs=1e-6 * magnitude), key
+        return weights
+
+    return make
+
+
+def draw(key: str, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
+    if key.endswith("running_var"):
+        return 0.5 + torch.rand(shape, generator=generator)
+    normal = torch.randn(shape, generator=generator)
+    if key.endswith("running_mean"):
+        return 0.1 * normal
+    if len(shape) >= 2:
+        return normal / shape[1:].numel() ** 0.5
+    if "layer_scale" in key or "gamma" in key:
+        return 0.5 + 0.1 * normal
+    return 1 + 0.1 * normal if key.endswith("weight") else 0.1 * normal
