@@ -107,7 +107,7 @@ def run_result(variant: str, seed: int, results: Mapping[str, Any], scores: Mapp
 def _compare_aliasing(
     stored: Mapping[tuple[str, int], Mapping[str, Any]], variants: tuple[str, ...]
 ) -> Comparison | None:
-    scores = {key: result.get("aliasing") for key, result in stored.items()}
+    scores = {key: result.get("aliasing") or {} for key, result in stored.items()}
     if not all(scores.values()):
         return None
     results = [run_result(*key, result, scores[key]) for key, result in stored.items()]

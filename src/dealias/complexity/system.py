@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""With what dealias runs here: versions, device, threads, and what computes its operators."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from dealias.ops.spectrum.op import DENSE_LIMIT
+from dealias.train.run_directory import environment
+
+from .flops import FORMULAS
+
+_OF_A_RUN = ("seed", "command", "started")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What computes an operator on a device, and why."""
+
+    operator: str
+    backend: str
+    reason: str
+
+
+def describe_system(device: str) -> dict[str, Any]:
+    """Versions, device, threads and backends, in plain values.
+
+    Args:
+        device: what would compute: ``"cpu"``, ``"cuda"``, ...
+
+    >>> describe_system("cpu")["device"]
+    'cpu'
+    """
+    facts = {key: value for key, value in environment(device=device).items() if key not in _OF_A_RUN}
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    facts["instructions"] = torch.backends.cpu.get_cpu_capability()
+    return {**facts, "gpus": gpus, "backends": [asdict(backend) for backend in active_backends(device)]}
+
+
+def active_backends(device: str) -> list[Backend]:
+    """What computes each operator of dealias.
+
+    Args:
+        device: where.
+    """
+    kind = torch.device(device).type
+    rows = [_registered(name, kind) for name in FORMULAS]
+    reason = f"a function of torch's own: matrix products up to {DENSE_LIMIT} px a side, above Fourier transforms"
+    return [*rows, Backend("low_pass", "torch", reason)]
+
+
+def _registered(name: str, kind: str) -> Backend:
+    if torch._C._dispatch_has_kernel_for_dispatch_key(f"dealias::{name}", kind.upper()):
+        return Backend(name, f"{kind} kernel", f"one is registered for {kind}")
+    return Backend(name, "torch", f"no kernel of its own is registered for {kind}")
