@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import argparse
 import csv
 import json
 import re
@@ -14,7 +15,9 @@ import yaml
 from PIL import Image
 
 from dealias.cli import HELP_FOLDER, MODULES, TRAINING, main
+from dealias.commands import compare
 from dealias.data import SyntheticScenes
+from dealias.models import list_models
 from dealias.report.image_scores import read_image_scores
 from dealias.report.pictures import load_pictures
 from dealias.train import load_checkpoint
@@ -57,6 +60,13 @@ print(sorted({"torch", "lightning", "timm", "torchvision", "jsonargparse", "matp
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_compare_offers_every_architecture():
+    parser = argparse.ArgumentParser()
+    compare.add_arguments(parser)
+    offered = next(action.choices for action in parser._actions if action.dest == "arch")
+    assert set(offered) == set(list_models())
 
 
 def options_in(text):

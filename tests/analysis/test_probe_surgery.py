@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The probe and the filters that :func:`dealias.filters.antialias_` puts into a network."""
+"""The probe and networks that were changed: filters put in by :func:`dealias.filters.antialias_`, compiled ones."""
 
 import pytest
 import timm
 import torch
+from torch import nn
 
 from dealias.analysis import AliasingProbe
 from dealias.filters import antialias_
@@ -38,3 +39,12 @@ def test_a_blur_lowers_the_score():
     before = scores(net, 64)["maxpool"].score
     antialias_(net, "blur")
     assert 0 < scores(net, 64)["maxpool"].score < 0.7 * before
+
+
+def test_compiled_networks_are_refused():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU())
+    with pytest.raises(ValueError, match="OptimizedModule is compiled"):
+        AliasingProbe(torch.compile(net, backend="eager"))
+    net[0].compile(backend="eager")
+    with pytest.raises(ValueError, match="0 is compiled and cannot be measured"):
+        AliasingProbe(net)

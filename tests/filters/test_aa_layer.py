@@ -10,6 +10,7 @@ import torch
 from timm.layers import BlurPool2d
 from torch import nn
 
+from dealias.analysis import AliasingProbe
 from dealias.filters import Blur, DeAliasingFilter, Identity, as_aa_layer
 
 
@@ -70,6 +71,17 @@ def test_in_networks_of_timm(name, options, count):
         features, expected = network.forward_features(images), plain.eval().forward_features(images)
         assert torch.equal(copy.deepcopy(network)(images), network(images))
     assert features.shape == expected.shape
+
+
+@pytest.mark.parametrize(("name", "is_clean"), [("none", False), ("flc", True)])
+def test_a_probe_measures_behind_the_filter(name, is_clean):
+    network = timm.create_model("resnet18", aa_layer=as_aa_layer(name)).eval()
+    with torch.no_grad(), AliasingProbe(network) as probe:
+        network(torch.rand(1, 3, 64, 64))
+    steps = {layer.name: layer for layer in probe.compute() if layer.name.endswith(".step")}
+    assert list(steps) == ["maxpool.1.step", *(f"layer{i}.0.aa.step" for i in (2, 3, 4))]
+    assert {layer.nyquist for layer in steps.values()} == {0.25} and not probe.unmeasured
+    assert all((layer.score < 1e-6) == is_clean for layer in steps.values())
 
 
 def test_dilated_network_of_timm():

@@ -225,6 +225,8 @@ def test_twice_is_once():
         ({"prefilter": "daf", "cutoff": 3}, "cutoff must be 0-0.5"),
         ({"prefilter": Blur, "cutoff": 0.3}, "prefilter Blur has no option cutoff"),
         ({"prefilter": lambda channels, stride: Blur(channels), "taps": 3}, "options .*taps.* need a prefilter's name"),
+        ({"prefilter": Blur(8)}, r"a filter of its own; got Blur\(8, stride=2"),
+        ({"prefilter": None}, "must be a name, a class or a factory, .* got None"),
         ({"where": ["main", "mian"]}, "before 'mian': no convolution, .*; layers that can have one: pool|stem"),
         ({"where": "plain"}, "before 'plain': stride 1"),
         ({"where": ["pool"], "prefilter": "adaptive_blur"}, "before 'pool': AdaptiveBlur has weights"),

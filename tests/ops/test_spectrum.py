@@ -119,6 +119,14 @@ def test_exported_graph_is_real_and_serves_every_size(released, strict):
         assert_close(program.module()(x), low_pass_reference(x, 0.35, released))
 
 
+def test_memory_format_of_maps_too_large_for_matrices():
+    x = torch.randn(1, 3, 4, op.DENSE_LIMIT + 1)
+    channels_last = low_pass(x.to(memory_format=torch.channels_last), 0.3)
+    assert channels_last.is_contiguous(memory_format=torch.channels_last)
+    assert low_pass(x, 0.3).is_contiguous()
+    assert_close(channels_last, low_pass(x, 0.3))
+
+
 @BOTH_MASKS
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_layouts_and_empty_batches(dtype, released):

@@ -43,7 +43,7 @@ class AliasingProbe:
         unmeasured: names of modules that made maps smaller by something that is no layer, in the order of first call.
 
     Raises:
-        ValueError: the network has no module of a name in ``layers``.
+        ValueError: the network has no module of a name in ``layers``, or is compiled.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2))
     >>> with AliasingProbe(network) as probe:
@@ -56,6 +56,7 @@ class AliasingProbe:
         self.network = network
         self.unmeasured: list[str] = []
         self._names = module_names(network)
+        _check_not_compiled(self._names)
         unknown = sorted({*layers} - {*self._names.values()}) if layers is not None else []
         if unknown:
             known = ", ".join(_declared(self._names)) or "none"
@@ -163,6 +164,18 @@ class _Call:
         return all(
             (height, width) in (shape[1:3], shape[2:4]) or height * width in shape[1:-1] for shape in self.shapes
         )
+
+
+def _check_not_compiled(names: Mapping[nn.Module, str]) -> None:
+    """Raise if a module was compiled: what ``torch.compile`` made does not call hooks that are added to it.
+
+    Raises:
+        ValueError: names the module.
+    """
+    for module, name in names.items():
+        # a wrapper of torch.compile, known by its name because importing its class takes seconds, or module.compile()
+        if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
+            raise ValueError(f"{name} is compiled and cannot be measured; give the network as it was before")
 
 
 def _declared(names: Mapping[nn.Module, str]) -> list[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import torch
@@ -13,8 +14,26 @@ from .identity import Identity
 from .registry import prefilter_class
 
 
-class Decimation(nn.Module):
-    """Filter a map and keep every ``stride``-th row and column, the first ones among them.
+class Step(nn.Module):
+    """Keep every ``stride``-th row and column, the first ones among them.
+
+    A module, so that a probe finds it and measures what arrives at it: the filtered map.
+
+    Args:
+        stride: step, pixels.
+    """
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Decimate x [B, C, H, W] to [B, C, ceil(H / stride), ceil(W / stride)]."""
+        return x[..., :: self.stride, :: self.stride]
+
+
+class Decimation(nn.Sequential):
+    """Filter a map and take a step.
 
     Args:
         prefilter: [B, C, H, W] to the same shape.
@@ -22,12 +41,7 @@ class Decimation(nn.Module):
     """
 
     def __init__(self, prefilter: nn.Module, stride: int) -> None:
-        super().__init__()
-        self.prefilter, self.stride = prefilter, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Decimate x [B, C, H, W] to [B, C, ceil(H / stride), ceil(W / stride)]."""
-        return self.prefilter(x)[..., :: self.stride, :: self.stride]
+        super().__init__(OrderedDict(prefilter=prefilter, step=Step(stride)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # copied and pickled as this class: those made below have no name to be found by
@@ -39,7 +53,8 @@ def as_aa_layer(prefilter: str | type[Prefilter], **options: Any) -> type[nn.Mod
 
     timm gives the strided convolutions of its blocks stride 1 and puts this layer after them (and after a stem's max
     pool of stride 1), so it filters and takes the step. It leaves a stem's convolution and 1x1 shortcuts of stride 2
-    unfiltered; :func:`~dealias.filters.antialias_` finds those.
+    unfiltered; :func:`~dealias.filters.antialias_` finds those. timm keeps the class in the network, which therefore
+    cannot be pickled whole: save its state dict.
 
     Args:
         prefilter: a name from :func:`~dealias.filters.list_prefilters` or a :class:`~dealias.filters.Prefilter` class.

@@ -93,7 +93,8 @@ def antialias_(network: nn.Module, prefilter: Source = "daf", where: Where = Non
         Which layers were filtered, which were left, and why.
 
     Raises:
-        ValueError: unknown prefilter, option or layer, or a named layer that cannot be filtered; nothing is changed.
+        ValueError: unknown prefilter, option or layer, a filter instead of what makes one, or a named layer that cannot
+            be filtered; nothing is changed.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2), nn.Conv2d(8, 16, 3, stride=2))
     >>> print(antialias_(network))
@@ -147,6 +148,11 @@ def _maker(prefilter: Source, options: Mapping[str, Any]) -> Callable[[nn.Module
     if isinstance(prefilter, str) or (isinstance(prefilter, type) and issubclass(prefilter, Prefilter)):
         method = prefilter_class(prefilter, options)
         return lambda module, layer: _before(method, module, layer, options)
+    if isinstance(prefilter, nn.Module) or not callable(prefilter):
+        raise ValueError(
+            "prefilter must be a name, a class or a factory, since every layer gets a filter of its own; "
+            f"got {prefilter!r}"
+        )
     if options:
         raise ValueError(f"options {dict(options)} need a prefilter's name or class; give them to the factory itself")
     factory = cast(Factory, prefilter)

@@ -29,7 +29,7 @@ class GuidedAttention(Fusion):
         w_ij = softmax_j(similarity_weight * cos(q_i, k_j) - distance_weight * d_ij**2)
 
     and ``lr_up_i = sum_j w_ij lr_j`` with the mean of the heads' weights. ``hr`` passes through. Cost and memory grow
-    with the number of fine pixels, whatever the ratio.
+    with the number of fine pixels, whatever the ratio; at one between two integers they are those of the next one.
 
     Border: coarse pixels outside the map have no weight, so that the weights sum to 1 and a constant stays constant up
     to the border.

@@ -70,7 +70,7 @@ def _multiply(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
     ``rows`` [H, 2H] takes as neighbours: the sum of two products for the memory traffic of little more than one.
     """
     batch, channels, _, width = x.shape
-    if x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
+    if _memory_format(x) == torch.contiguous_format:
         return rows @ (x @ columns).reshape(batch, channels, rows.shape[1], width)
     across = columns.T @ x.permute(0, 2, 3, 1)
     out = rows @ across.reshape(batch, rows.shape[1], width * channels)
@@ -83,7 +83,14 @@ def _transform(x: Tensor, cutoff: float, released: bool) -> Tensor:
     rows, columns = (axis_mask(size, cutoff, released, x.device).to(x.dtype) for size in (height, width))
     mask = torch.outer(rows, columns) + torch.outer(_opposite(rows), _opposite(columns))
     half = mask[:, : width // 2 + 1] / 2
-    return torch.fft.irfft2(torch.fft.rfft2(x) * half, s=(height, width))
+    out = torch.fft.irfft2(torch.fft.rfft2(x) * half, s=(height, width))
+    return out.contiguous(memory_format=_memory_format(x))
+
+
+def _memory_format(x: Tensor) -> torch.memory_format:
+    """Channels last only where the map is not contiguous as well."""
+    last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def _opposite(mask: Tensor) -> Tensor:
