@@ -27,6 +27,7 @@ REFUSED = {
     "unknown data": ([*TIMM, "--data", "citivapes:here"], r"unknown data 'citivapes:here'; known: .*"),
     "no folder": ([*TIMM, "--data", "nowhere"], "nowhere: no such file or folder"),
     "no images": ([*TIMM, "--data", "empty"], r"empty: no images there"),
+    "no scenes": ([*TIMM, "--data", "scenes:0"], "scenes:0: no images there"),
     "broken image": ([*TIMM, "--data", "broken"], r"b\.png: cannot be read as an image"),
     "no limit": ([*TIMM, "--data", "scenes:1", "--limit", "0"], "at least one image"),
     "three sizes": ([*TIMM, "--data", "scenes:1", "--size", "1", "2", "3"], r"--size takes .* \[1, 2, 3\]"),

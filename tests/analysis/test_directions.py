@@ -12,10 +12,9 @@ from dealias.analysis import compact_directions, direction_colours
 def maps():
     """Features with strong and weak directions, on two grids."""
     random, strength = np.random.default_rng(0), np.geomspace(1, 1e-3, 24)[:, None, None]
-    mixed = np.linalg.qr(random.standard_normal((24, 24)))[0]
-    return [
-        np.einsum("cd,dhw->chw", mixed, strength * random.standard_normal((24, *size))) for size in ((9, 11), (6, 5))
-    ]
+    mixed, common = np.linalg.qr(random.standard_normal((24, 24)))[0], random.standard_normal((24, 1, 1))
+    fields = [strength * random.standard_normal((24, *size)) for size in ((9, 11), (6, 5))]
+    return [np.einsum("cd,dhw->chw", mixed, field) + 0.5 * common for field in fields]
 
 
 def unit(x):

@@ -97,3 +97,12 @@ def test_of_three_classes_a_pixel_belongs_to_the_nearest_boundary():
     features[0, :, :, 18:20] = torch.tensor([0.0, 0.0, 1.0])[:, None, None]  # class 0 looks like 2, which is far away
     found = feature_similarity(features, labels)
     assert [of.displacement for of in found.classes] == pytest.approx([2, 0, 0])
+
+
+def test_where_ground_truth_ends_is_no_boundary():
+    labels = LABELS.clone()
+    labels[:, :10] = 255
+    features = columns([30])
+    features[:, :, 14:17, :12] = features[:, :, 14:17, :12].flip(1)  # 5 to 7 pixels from what is ignored
+    found = feature_similarity(features, labels)
+    assert [of.displacement for of in found.classes] == [0, 0]

@@ -162,6 +162,18 @@ def test_all_ignored_is_no_error():
     assert feature_similarity(torch.rand(1, 3, 8, 8), torch.full((1, 16, 16), 255)).classes == ()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_features_on_a_gpu_with_labels_anywhere(blobs):
+    labels = torch.from_numpy(blobs(0))[None]
+    features = torch.randn(1, 5, 8, 9, generator=torch.Generator().manual_seed(0)).double()
+    expected = feature_similarity(features, labels)
+    for of in (labels, labels.cuda()):
+        found = feature_similarity(features.cuda(), of)
+        assert found.profile == pytest.approx(expected.profile, nan_ok=True)
+        assert [each.intra for each in found.classes] == pytest.approx([each.intra for each in expected.classes])
+
+
 WRONG = {
     "features": (
         torch.zeros(3, 8, 8),

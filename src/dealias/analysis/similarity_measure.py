@@ -88,7 +88,8 @@ def _measure(features: Tensor, regions: Regions) -> Measurement:
 def _cosines(features: Tensor, regions: Regions) -> tuple[Tensor, Tensor]:
     """Cosines of pixels with centres [P, K] and of these with each other [K, K], from maps [C, h, w].
 
-    Sums over channels need only some channels of the resized features at a time. A cosine with zero is zero.
+    Resizing is linear, so that means of resized features and their products with centres are had from the maps as they
+    are; only lengths need the resized features, some channels at a time. A cosine with zero is zero.
     """
     features = features if features.dtype == torch.float64 else features.float()
     largest = features.abs().amax()
@@ -96,26 +97,39 @@ def _cosines(features: Tensor, regions: Regions) -> tuple[Tensor, Tensor]:
         raise ValueError("features must be finite, found infinite values or nan")
     tiny = torch.finfo(features.dtype).tiny
     features = features / largest.clamp(min=tiny)  # cosines stay as they are, and no square overflows
-    pixels, interior = regions.pixels.to(features.device), [of.to(features.device) for of in regions.interior]
-    dots = features.new_zeros(len(pixels), len(interior))
-    squares, products = features.new_zeros(len(pixels)), features.new_zeros(len(interior), len(interior))
+    flat, pixels = features.flatten(1), regions.pixels.to(features.device)
+    centres = _interior_weights(features, regions) @ flat.T
+    dots = _resized((centres @ flat).unflatten(1, features.shape[1:]), regions.size)[:, pixels]
+    squares = features.new_zeros(len(pixels))
     for block in features.split(max(1, _BLOCK // (regions.size[0] * regions.size[1]))):
-        fine = _resized_rows(block, regions.size)
-        centres = torch.stack([fine[of].mean(0) for of in interior])
-        compared = fine[pixels]
-        dots += compared @ centres.T
-        squares += compared.square().sum(1)
-        products += centres @ centres.T
+        squares += _resized(block, regions.size).square().sum(0)[pixels]
+    products = centres @ centres.T
     lengths = products.diagonal().sqrt().clamp(min=tiny)
-    cosines = dots / lengths / squares.sqrt().clamp(min=tiny)[:, None]
-    return cosines.clamp(-1, 1), (products / lengths[:, None] / lengths).clamp(-1, 1)
+    cosines = dots.T / lengths / squares.sqrt().clamp(min=tiny)[:, None]
+    return cosines.clamp(-1, 1).contiguous(), (products / lengths[:, None] / lengths).clamp(-1, 1)
 
 
-def _resized_rows(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps [C, h, w], resized, with the channels of each pixel side by side, [H * W, C]: rows are read fast."""
-    rows = features[None].contiguous(memory_format=torch.channels_last)
-    fine = functional.interpolate(rows, size, mode="bilinear", align_corners=False)
-    return fine[0].permute(1, 2, 0).reshape(-1, len(features))
+def _interior_weights(features: Tensor, regions: Regions) -> Tensor:
+    """How much each pixel of maps [C, h, w] has in the mean over the interior of each class, resized: [K, h * w]."""
+    sides = zip(features.shape[1:], regions.size, strict=True)
+    rows, columns = (
+        functional.interpolate(_identity(small, features), large, mode="linear")[0] for small, large in sides
+    )
+    weights = []
+    for positions in regions.interior:
+        mask = features.new_zeros(regions.size[0] * regions.size[1])
+        mask[positions.to(features.device)] = 1 / len(positions)
+        weights.append((rows @ mask.view(regions.size) @ columns.T).flatten())
+    return torch.stack(weights)
+
+
+def _identity(size: int, like: Tensor) -> Tensor:
+    return torch.eye(size, dtype=like.dtype, device=like.device)[None]
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps [C, h, w], bilinearly, as [C, H * W]."""
+    return functional.interpolate(maps[None], size, mode="bilinear", align_corners=False)[0].flatten(1)
 
 
 def _count(places: Tensor, length: int, weights: Tensor | None = None) -> Array:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.description = _DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    text = "folder of a comparison (dealias compare, demo) or of a run (fit, validate, test); runs share a table"
+    text = "folder of a comparison (compare, demo), an analysis, or a run (fit, validate, test); runs share a table"
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=text)
     text = "file to write (default: report.html in the first RUN)"
     parser.add_argument("--out", type=Path, metavar="FILE.html", help=text)

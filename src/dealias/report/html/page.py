@@ -31,6 +31,7 @@ from .glossary import explain
 from .recipe import Recipe, load_recipes
 from .samples import Gallery, load_gallery
 from .scores import ScoreTable, score_table
+from .similarity import SIMILARITY_FILE, SimilaritySection, load_similarity
 from .sources import load_chapters
 from .verdict import verdict
 
@@ -50,6 +51,9 @@ class Section:
     gallery: Gallery | None
     recipes: tuple[Recipe, ...]
     template = "chapter.html.j2"
+
+
+AnySection = Section | AliasingSection | SimilaritySection
 
 
 def write_report(directories: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Path:
@@ -76,9 +80,10 @@ def write_report(directories: Sequence[str | os.PathLike[str]], out: str | os.Pa
     return out
 
 
-def render(sections: Sequence[Section | AliasingSection]) -> str:
+def render(sections: Sequence[AnySection]) -> str:
     """The page, whose policy lets it run its own script and show its own pictures, and load nothing."""
-    style, script = _asset("report.css") + _asset("aliasing.css"), _asset("report.js")
+    style = "".join(map(_asset, ("report.css", "aliasing.css", "similarity.css")))
+    script = _asset("report.js") + _asset("similarity.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -98,11 +103,12 @@ def render(sections: Sequence[Section | AliasingSection]) -> str:
     )
 
 
-def _load(folders: Sequence[Path]) -> list[Section | AliasingSection]:
+def _load(folders: Sequence[Path]) -> list[AnySection]:
     analyses = [folder for folder in folders if (folder / ANALYSIS_FILE).is_file()]
-    others = [folder for folder in folders if folder not in analyses]
-    chapters = load_chapters(others) if others or not analyses else []
-    return [*map(_lay_out, chapters), *map(load_section, analyses)]
+    similarities = [folder for folder in folders if (folder / SIMILARITY_FILE).is_file()]
+    others = [folder for folder in folders if folder not in (*analyses, *similarities)]
+    chapters = load_chapters(others) if others or not folders else []
+    return [*map(_lay_out, chapters), *map(load_section, analyses), *map(load_similarity, similarities)]
 
 
 def _lay_out(chapter: Chapter) -> Section:

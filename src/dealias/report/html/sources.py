@@ -160,6 +160,7 @@ def _facts(environment: Mapping[str, Any]) -> tuple[str, ...]:
 def _explain_foreign(folder: Path) -> str:
     if not folder.is_dir():
         return f"{folder} is not a directory"
-    wanted = f"{COMPARISON_FILE} (of a comparison), {RESULTS_FILE} (of a run), analysis.json nor {EVALUATION_FILE}"
+    known = (f"{COMPARISON_FILE} (of a comparison)", f"{RESULTS_FILE} (of a run)", "analysis.json", "similarity.json")
+    wanted = f"{', '.join(known)} nor {EVALUATION_FILE}"
     unfinished = "; it was started, but is not finished" if (folder / "config.yaml").is_file() else ""
     return f"{folder} has neither {wanted}{unfinished}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from dealias.analysis import Correlation, LayerAliasing
+from dealias.report.html.analyses import Origin, file_inside, read_origin, shared_prefix
 from dealias.report.html.documents import explained, number, read_object
 
 ANALYSIS_FILE = "analysis.json"
@@ -43,37 +43,27 @@ class Document:
 
     Attributes:
         folder: where it is.
-        network: its name.
+        origin: where it comes from.
         within: the part of the names of all layers that they have in common, left out of them.
-        weights: "random", "pretrained" or "trained".
-        source: what was asked for as images.
         images: names of those that were analysed.
-        available: how many there were to choose from.
         layers: in the order in which images pass them.
         image_scores: by layer, a score for each image; layers without are left out.
         errors: by metric, a fraction for each image; empty if they are not known.
         correlations: by layer (``None``: the mean over the layers) and metric.
         missing: names of layers that were not measured, with the reason.
         pictures: sample images.
-        settings: as they were asked for.
-        environment: versions, device, command and start.
     """
 
     folder: Path
-    network: str
+    origin: Origin
     within: str
-    weights: str
-    source: str
     images: tuple[str, ...]
-    available: int
     layers: tuple[LayerAliasing, ...]
     image_scores: Mapping[str, Sequence[float]]
     errors: Mapping[str, Sequence[float]]
     correlations: Mapping[tuple[str | None, str], Correlation]
     missing: tuple[tuple[str, str], ...]
     pictures: tuple[Picture, ...]
-    settings: Mapping[str, Any]
-    environment: Mapping[str, Any]
 
     @property
     def losing(self) -> list[LayerAliasing]:
@@ -104,32 +94,16 @@ def load_document(folder: Path) -> Document:
             raise ValueError("it has no layers or no images")
         return Document(
             folder=folder,
-            network=str(data["network"]["name"]),
+            origin=read_origin(data),
             within=within,
-            weights=str(data["network"]["weights"]),
-            source=str(data["data"]["source"]),
             images=images,
-            available=int(data["data"]["of"]),
             layers=layers,
             image_scores={layer.name: of for layer, of in zip(layers, scores, strict=True) if len(of) == len(images)},
             errors=_errors(data["images"]),
             correlations=dict(_correlation(entry, within) for entry in data["correlations"]),
             missing=_missing(data),
             pictures=tuple(_picture(folder, entry, images, within) for entry in data["pictures"]),
-            settings=dict(data["settings"]),
-            environment=dict(data["environment"]),
         )
-
-
-def shared_prefix(names: Sequence[str]) -> str:
-    """The modules that all layers are in.
-
-    >>> shared_prefix(["encoder.body.conv1", "encoder.body.layer2.0.conv1"])
-    'encoder.body.'
-    """
-    containers = [name.split(".")[:-1] for name in names]
-    shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*containers, strict=False))
-    return "".join(f"{parts[0]}." for parts in shared)
 
 
 def _layer(entry: Mapping[str, Any], within: str) -> LayerAliasing:
@@ -173,16 +147,10 @@ def _missing(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _picture(folder: Path, entry: Mapping[str, Any], images: Sequence[str], within: str) -> Picture:
-    maps = tuple(MapFile(str(of["layer"]).removeprefix(within), _inside(folder, of["file"])) for of in entry["maps"])
+    maps = tuple(
+        MapFile(str(of["layer"]).removeprefix(within), file_inside(folder, of["file"])) for of in entry["maps"]
+    )
     name = str(entry["name"])
     if name not in images:
         raise ValueError(f"it has a picture of {name!r}, which is none of its images")
-    return Picture(name, images.index(name), _inside(folder, entry["image"]), maps)
-
-
-def _inside(folder: Path, file: str) -> Path:
-    """The file: a name in somebody's JSON must not reach any picture outside of the folder."""
-    path = (folder / str(file)).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ValueError(f"{file} is not a file inside the folder")
-    return path
+    return Picture(name, images.index(name), file_inside(folder, entry["image"]), maps)

@@ -12,10 +12,10 @@ from PIL import Image
 
 from dealias.report.html.documents import explained
 from dealias.report.html.encoding import photo_uri
+from dealias.report.html.heat import heat_colours
 from dealias.report.html.numbers import percent
 
 from .document import Document, Picture
-from .spectra import heat_colours
 
 LARGEST_SIDE = 1024
 """Pictures are shown reduced to this many pixels along their longer side."""

@@ -3,32 +3,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from dealias.report.html.analyses import Head, facts_of, recipe_of
 from dealias.report.html.documents import explained
+from dealias.report.html.heat import heat_stops
 from dealias.report.html.recipe import Recipe
 
 from . import scatter, spectra
-from .document import ANALYSIS_FILE, Document, load_document
+from .document import ANALYSIS_FILE, load_document
 from .layers import LayerRow, layer_row
 from .maps import MappedImage, load_maps
 from .scatter import CorrelationRow, ScatterChart, correlation_rows, scatter_charts
-from .spectra import SpectrumChart, decades_per_line, heat_colours, lowest_decade, spectrum_charts
-from .words import connection, facts, verdict, warnings
+from .spectra import SpectrumChart, decades_per_line, lowest_decade, spectrum_charts
+from .words import connection, verdict, warnings
 
 _FINE, _EVERY, _LENGTH = 0.4, 2, 20
 """The example: a wave of so many cycles per sample, of which every second sample is kept."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """What the page says of an analysis before its contents."""
-
-    title: str
-    facts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ def load_section(folder: Path) -> AliasingSection:
     with explained(folder / ANALYSIS_FILE, "an analysis"):
         worst = document.losing[:1]
         return AliasingSection(
-            chapter=Head(f"Aliasing in {document.network}", facts(document)),
+            chapter=Head(f"Aliasing in {document.origin.network}", facts_of(document.origin)),
             sentences=tuple(verdict(document)),
             warnings=tuple(warnings(document)),
             example=example(),
@@ -83,13 +76,13 @@ def load_section(folder: Path) -> AliasingSection:
             layers=tuple(layer_row(layer, layer in worst) for layer in document.layers),
             spectra=spectrum_charts(document.layers),
             grid_factor="ten" if decades_per_line(lowest_decade(document.layers)) == 1 else "a hundred",
-            colours=tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in heat_colours(9)),
+            colours=heat_stops(),
             images=images,
             scatter=scatter_charts(document),
             connection=tuple(connection(document)),
             metrics=tuple(document.errors),
             correlations=correlation_rows(document),
-            recipe=_recipe(document),
+            recipe=recipe_of(document.origin),
         )
 
 
@@ -107,15 +100,3 @@ def _wave(steps: list[float], frequency: float) -> str:
 
 def _place(x: float, frequency: float) -> tuple[float, float]:
     return round(10 + 19 * x, 1), round(45 - 32 * math.cos(2 * math.pi * frequency * x), 1)
-
-
-def _recipe(document: Document) -> Recipe:
-    environment = document.environment
-    known = {name: environment.get(name) for name in ("revision", "device", "threads", "system", "started")}
-    known |= environment.get("versions") or {}
-    return Recipe(
-        document.network,
-        str(environment.get("command") or ""),
-        json.dumps(dict(document.settings), indent=2, ensure_ascii=False),
-        tuple((str(name), str(value)) for name, value in known.items() if value not in (None, "")),
-    )

@@ -10,26 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from dealias.analysis import LayerAliasing
-from dealias.report.canvas import Colour
 from dealias.report.html.encoding import indexed_uri
+from dealias.report.html.heat import heat_colours
 from dealias.report.html.numbers import percent
 
 from .layers import GRID_LIMIT
 
-LEFT, TOP, WIDTH, HEIGHT = 46, 8, 250, 132
+LEFT, TOP, WIDTH, HEIGHT = 64, 8, 250, 132
 """Place of the curve's frame in its drawing; lengths are units of the drawing, about a pixel."""
 
 _LOWEST_DECADE = -6
 _PICTURE_DECADES = 5
 _FEW_LINES = 5
-_STOPS: tuple[Colour, ...] = (
-    (8, 6, 28),
-    (70, 24, 108),
-    (164, 44, 104),
-    (236, 104, 62),
-    (252, 186, 72),
-    (254, 248, 200),
-)
 
 
 @dataclass(frozen=True)
@@ -74,13 +66,6 @@ def lowest_decade(layers: Sequence[LayerAliasing]) -> int:
 def decades_per_line(lowest: int) -> int:
     """How many powers of ten lie between two lines of the grid: so many that there are at most five lines."""
     return 1 if lowest > -_FEW_LINES else 2
-
-
-def heat_colours(count: int = 256) -> list[Colour]:
-    """A scale of colours from nearly black to nearly white whose lightness grows evenly."""
-    places = np.linspace(0, len(_STOPS) - 1, count)
-    channels = [np.interp(places, range(len(_STOPS)), [stop[channel] for stop in _STOPS]) for channel in range(3)]
-    return [(int(red), int(green), int(blue)) for red, green, blue in np.rint(channels).T]
 
 
 def _chart(layer: LayerAliasing, lowest: int) -> SpectrumChart:

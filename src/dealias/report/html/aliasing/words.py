@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
+from dealias.report.html.analyses import ONE_IMAGE, RANDOM_WEIGHTS
 from dealias.report.html.errors import ERROR_KINDS
 from dealias.report.html.numbers import listed, percent
 
@@ -18,14 +19,12 @@ _CHANCE = 0.05
 ERROR_NAMES = {kind.metric: f"{kind.name.lower()}s" for kind in ERROR_KINDS if kind.metric}
 """What the metrics of errors count."""
 
-_WEIGHTS = {"random": "random weights", "pretrained": "pretrained weights", "trained": "trained by dealias"}
-
 
 def verdict(document: Document) -> list[str]:
     """What was found, the most important sentence first."""
     losing = document.losing
     if not losing:
-        return [f"No layer of {document.network} loses detail.", *_keeping(document)]
+        return [f"No layer of {document.origin.network} loses detail.", *_keeping(document)]
     worst = losing[0]
     sentences = [
         f"Aliasing is strongest at {worst.name}: {percent(worst.score)} % of the power that arrives there is in "
@@ -92,26 +91,9 @@ def signed(value: float) -> str:
 def warnings(document: Document) -> list[tuple[str, str]]:
     """What a reader must know before trusting the numbers: a catchword and a sentence each."""
     found = []
-    if document.weights == "random":
-        found.append(
-            (
-                "Random weights.",
-                "This network was not trained: the numbers show what its architecture does before any training. "
-                "Trained weights can differ a lot.",
-            )
-        )
+    if document.origin.weights == "random":
+        found.append(RANDOM_WEIGHTS)
     if len(document.images) == 1:
-        found.append(("One image.", "How much the numbers differ between images is not known."))
+        found.append(ONE_IMAGE)
     found += [("Not measured.", f"{name}: {reason}.") for name, reason in document.missing]
     return found
-
-
-def facts(document: Document) -> tuple[str, ...]:
-    """What is worth knowing at a glance."""
-    images, environment = len(document.images), document.environment
-    several = f"{images} of {document.available}" if images != document.available else str(images)
-    shown = f"{several} image{'s' * (document.available != 1)} of {document.source}"
-    size = document.settings.get("size")
-    resized = [f"resized to {size[0]} high, {size[1]} wide"] if size else []
-    known = [_WEIGHTS.get(document.weights, document.weights), shown, *resized, environment.get("device")]
-    return tuple(str(fact) for fact in (*known, str(environment.get("started", ""))[:10]) if fact)

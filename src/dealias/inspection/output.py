@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder that an analysis is written to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dealias._files import replacing
+
+PICTURES = "pictures"
+"""The folder in it that pictures are in."""
+
+
+def claim(folder: Path, file: str, what: str) -> None:
+    """Check that a folder has room for an analysis and its report.
+
+    Args:
+        folder: where these are to go.
+        file: of the analysis.
+        what: it is, with its article.
+
+    Raises:
+        ValueError: the folder holds one already, or a report of something else.
+    """
+    for name, kind in ((file, what), ("report.html", "a report")):
+        if (folder / name).exists():
+            raise ValueError(f"{folder} holds {kind} already; choose another --out, or delete {name}")
+
+
+def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write a picture, [H, W] or [H, W, 3], as PNG."""
+    with replacing(path) as temporary:
+        Image.fromarray(pixels).save(temporary, "PNG")
