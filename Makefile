@@ -28,7 +28,7 @@ check: $(VENV)/.installed-all  ## lint, formatting, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/.installed-all  ## speed and memory against unfolded forms, written to benchmarks/results
+bench: $(VENV)/.installed-all  ## speed and memory against unfolded and complex forms, written to benchmarks/results
 	@$(BIN)/python benchmarks/run.py
 
 gpu: $(VENV)/.installed-all  ## on a CUDA machine: GPU tests, benchmarks, CamVid comparison; skips what is already recorded

@@ -90,7 +90,9 @@ def test_overview_lists_every_command(capsys):
 
 def test_list_shows_models_fusions_and_encoders(capsys):
     code, out, _ = dealias(capsys, "list", "--encoders", "test_resn*")
-    assert code == 0 and all(name in out for name in ("upernet", "fpn", "freqfusion", "carafe", "test_resnet\n"))
+    known = ("upernet", "fpn", "freqfusion", "carafe", "daf", "freqmix", "test_resnet\n")
+    assert code == 0 and all(name in out for name in known) and ":class:" not in out
+    assert dealias(capsys, "list", "--encoders", "mscan_t")[1].endswith("mscan_t\n")
     code, _, err = dealias(capsys, "list", "--encoders", "nothing-like-this")
     assert code == 2 and "nothing-like-this" in err
 

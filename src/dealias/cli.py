@@ -35,7 +35,7 @@ MODULES = {
     "info": ("show parameters, operations, memory and time of a network", "dealias.commands.info"),
     "report": ("write one page about finished runs", "dealias.commands.report"),
     "data": ("check a data set", "dealias.commands.data"),
-    "list": ("list models, fusions and backbones", "dealias.commands.list"),
+    "list": ("list models, fusions, prefilters, mixers and backbones", "dealias.commands.list"),
 }
 """All other commands, and the module of each."""
 

@@ -2,6 +2,8 @@
 """``dealias list``: the names that configurations may use."""
 
 import argparse
+import fnmatch
+import re
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,12 +13,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="FILTER",
-        help="list timm backbones too, all or those that match FILTER: a part of the name, or a pattern with *",
+        help="list backbones too, all or those that match FILTER: a part of the name, or a pattern with *",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print models and fusions, and backbones if asked for.
+    """Print models, fusions, prefilters and mixers, and backbones if asked for.
 
     Raises:
         ValueError: no backbone matches.
@@ -24,15 +26,17 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from dealias.filters import PREFILTERS
     from dealias.fusion import FUSIONS
-    from dealias.models.factory import ARCHITECTURES
+    from dealias.mixing import MIXERS
+    from dealias.models.architectures import ARCHITECTURES
 
     console = Console()
     table = Table("kind", "name", "what it is")
-    for name, build in ARCHITECTURES.items():
-        table.add_row("model", name, _summary(build))
-    for name, method in FUSIONS.items():
-        table.add_row("fusion", name, _summary(method))
+    kinds = {"model": ARCHITECTURES, "fusion": FUSIONS, "prefilter": PREFILTERS, "mixer": MIXERS}
+    for kind, methods in kinds.items():
+        for name, method in methods.items():
+            table.add_row(kind, name, _summary(method))
     console.print(table)
     if args.encoders is not None:
         console.print("\n".join(_encoders(args.encoders)), highlight=False)
@@ -40,15 +44,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _encoders(text: str) -> list[str]:
-    """Names of timm's backbones that match."""
+    """Names of backbones, ours and timm's, that match."""
     import timm
 
-    names = timm.list_models(text if "*" in text else f"*{text}*")
+    from dealias.backbones import MSCANS
+
+    pattern = text if "*" in text else f"*{text}*"
+    names = [*fnmatch.filter(MSCANS, pattern), *timm.list_models(pattern)]
     if not names:
-        raise ValueError(f"no timm backbone matches {text!r}")
+        raise ValueError(f"no backbone matches {text!r}")
     return names
 
 
 def _summary(thing: object) -> str:
-    """First line of its documentation."""
-    return (thing.__doc__ or "").strip().partition("\n")[0].replace("``", "")
+    """First line of its documentation, without markup."""
+    return re.sub(r"``?|:\w+:", "", (thing.__doc__ or "").strip().partition("\n")[0])
