@@ -134,9 +134,10 @@ def test_an_interrupt_is_for_the_parent_alone(tmp_path):
     )
     script = tmp_path / "main.py"
     script.write_text(
-        "import sys, time\n"
+        "import signal, time\n"
         "from dealias.evaluation.pool import begin_import, run_chunks\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs of a shell begin without it
         "    begin_import('slow_import')\n"
         "    try:\n"
         "        time.sleep(60)\n"
