@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every test starts from the same random state; tiny data sets in the folders of published ones."""
+"""Every test starts from the same random state; tiny data sets in the folders of published ones; checkpoints."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +25,31 @@ def write_dataset() -> Callable[..., Path]:
     def write(kind: str, root: Path, size: Size = (64, 96)) -> Path:
         writers[kind](root, size)
         return root
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def untrained_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``untrained_checkpoint(**options)``: an FPN for the classes of the scenes, stored as a trained one is."""
+    from dealias import __version__
+    from dealias.data import SyntheticScenes
+    from dealias.models import create_model
+
+    def write(**options: str) -> Path:
+        torch.manual_seed(0)
+        network = create_model("fpn", encoder_name="test_resnet", classes=9, decoder_channels=8, **options)
+        data = {"classes": SyntheticScenes.classes, "palette": SyntheticScenes.palette, "ignore_index": 255}
+        stored = {
+            "dealias": {"version": __version__, "network": network.config, "scores": {}},
+            "state_dict": {f"network.{key}": value for key, value in network.state_dict().items()},
+            "global_step": 0,
+            "epoch": 0,
+            "SegmentationData": {**data, "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.2, 0.2)},
+        }
+        path = tmp_path_factory.mktemp("run") / "last.ckpt"
+        torch.save(stored, path)
+        return path
 
     return write
 
