@@ -4,6 +4,7 @@
 import argparse
 import fnmatch
 import re
+from collections.abc import Mapping
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,12 @@ def run(args: argparse.Namespace) -> int:
 
     console = Console()
     table = Table("kind", "name", "what it is")
-    kinds = {"model": ARCHITECTURES, "fusion": FUSIONS, "prefilter": PREFILTERS, "mixer": MIXERS}
+    kinds: dict[str, Mapping[str, object]] = {
+        "model": ARCHITECTURES,
+        "fusion": FUSIONS,
+        "prefilter": PREFILTERS,
+        "mixer": MIXERS,
+    }
     for kind, methods in kinds.items():
         for name, method in methods.items():
             table.add_row(kind, name, _summary(method))
