@@ -30,6 +30,10 @@ def load(weights, **options):
         ("freqfusion", {"fusion_options": {"lowpass_kernel": 3, "highpass_kernel": 5, "encoder_kernel": 1}}),
         ("freqfusion", {"fusion_options": {"hamming_window": True, "feature_resample_group": 8}}),
         ("freqfusion", {"fusion_options": {"direction_feat": "sim_concat", "feature_resample_norm": False}}),
+        ("dsconv-ff", {}),
+        ("dsconv-ff", {"fusion_options": {"lowpass_kernel": 3, "encoder_kernel": 5, "feature_resample": False}}),
+        ("dwt-ff", {"fusion_options": {"attention": "full"}}),
+        ("dwt-ff", {"fusion_options": {"attention": "full", "hamming_window": True}}),
         ("freqfusion", {"in_channels": 1, "decoder_channels": 64, "encoder_options": {"channels": [8, 16, 8, 8]}}),
     ],
 )
@@ -63,6 +67,17 @@ def test_options_that_a_checkpoint_does_not_tell():
         load(checkpoint("bilinear")[1], fusion_options={"semi_conv": False})
     with pytest.raises(ValueError, match="layout 'segnext' has no option bases; it accepts: fusion_options, decom"):
         load(weights, bases=3)
+
+
+def test_wavelet_variant_ends_with_attention_as_published():
+    network, weights = checkpoint("dwt-ff")
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(load(weights, fusion_options={"attention": None})(images), network(images))
+        assert not torch.allclose(load(weights)(images), network(images))
+    weights["decode_head.freqfusions.1.dwt.h1_row"] = torch.ones(1, 1, 1, 2)
+    with pytest.raises(ValueError, match=r"freqfusions\.1\.dwt\.h1_row must be the Haar filter .* got \[1\.0, 1\.0\]"):
+        load(weights)
 
 
 def test_convolutions_that_are_never_used_are_left_out():

@@ -111,6 +111,7 @@ def test_low_pass_by_transforms_is_a_transform_there_and_back():
         ("a2u", {}, 0.41, 0.02),
         ("fade", {}, 2.65, 0.02),
         ("fade", {"lite": True}, 0.89, 0.04),
+        ("sapa", {"embedding_channels": 32}, 1.02, 0.01),
     ],
 )
 def test_six_fusions_in_segformer_count_as_published(name, options, giga, tolerance):

@@ -60,13 +60,19 @@ class _PublishedWavelet(WaveletSplit):
 
     def __init__(self) -> None:
         super().__init__("haar")
-        low, high = self.low, self.high
         self._buffers.clear()
-        for axis, shape in (("col", (1, 1, 2, 1)), ("row", (1, 1, 1, 2))):
-            self.register_buffer(f"h0_{axis}", low.reshape(shape).clone())
-            self.register_buffer(f"h1_{axis}", high.reshape(shape).clone())
+        for name, taps in haar_buffers().items():
+            self.register_buffer(name, taps)
 
     def kernels(self) -> Tensor:
         """The kernels of the four bands from the published buffers, [4, 2, 2]."""
         columns, rows = torch.cat([self.h0_col, self.h1_col]), torch.cat([self.h0_row, self.h1_row])
         return band_kernels(columns.flatten(1), rows.flatten(1))
+
+
+def haar_buffers() -> dict[str, Tensor]:
+    """The published buffers of the Haar transform: low (h0) and high (h1) taps for columns and rows, as kernels."""
+    split = WaveletSplit("haar")
+    taps = {"h0": split.low, "h1": split.high}
+    shapes = {"col": (1, 1, 2, 1), "row": (1, 1, 1, 2)}
+    return {f"{name}_{axis}": taps[name].reshape(shape).clone() for axis, shape in shapes.items() for name in taps}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints of SegNeXt (arXiv:2209.08575) and of SegNeXt + FreqFusion (arXiv:2408.12879).
 
-They hold MSCAN under ``backbone`` and the Hamburger head under ``decode_head``. Keys and shapes tell the network, but
-how FreqFusion brings its guides to the fine grid.
+They hold MSCAN under ``backbone`` and the Hamburger head under ``decode_head``. Keys and shapes tell the network, with
+DSConv-FF and DWT-FF in the place of FreqFusion too, but not how FreqFusion brings its guides to the fine grid.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ from dealias.backbones import MSCANS, create_encoder
 from dealias.fusion import FreqFusion, Fusion
 from dealias.fusion.freqfusion import hamming_2d
 from dealias.fusion.similarity_sampler import SimilaritySampler
+from dealias.fusion.wavelet import WaveletSplit
 from dealias.heads import Growing
 from dealias.models import SegmentationModel, create_model
 from dealias.models.segnext import guide_channels, segnext_fusion
 
+from .freqfusion_variants import haar_buffers
 from .published import tensors
 from .renaming import load_renamed, published_name
 from .segnext_names import RULES
 
-_FIXED = re.compile(r"\.(hamming_lowpass|hamming_highpass|init_pos)$")
+_FIXED = re.compile(r"\.(hamming_lowpass|hamming_highpass|init_pos|dwt\.h[01]_(?:col|row))$")
 _NEVER_USED = "decode_head.high2low_convs."
 """Weights that an option of the published head makes and nothing reads."""
 
@@ -47,7 +49,8 @@ def load(
     Args:
         state_dict: tensors by their published names.
         fusion_options: options of :class:`~dealias.fusion.FreqFusion` that a checkpoint does not tell, where they are
-            not the published defaults: ``semi_conv``, ``comp_feat_upsample``, ``upsample_mode``, ``encoder_dilation``.
+            not the published defaults: ``semi_conv``, ``comp_feat_upsample``, ``upsample_mode``, ``encoder_dilation``;
+            for DWT-FF, whose published class has it always, ``attention``.
         decomposition_options: those of :class:`~dealias.heads.NMF`, whose defaults are the published numbers. The
             published code draws bases anew for every image; here only with ``{"seed": None}``.
 
@@ -83,6 +86,9 @@ def to_published(network: SegmentationModel) -> dict[str, Tensor]:
             for name, window in windows.items():
                 published = torch.ones(1) if window is None else window[None, None]
                 weights[published_name(f"{key}.{name}", RULES)] = published
+        if isinstance(module, WaveletSplit):
+            for name, value in haar_buffers().items():
+                weights[published_name(f"{key}.{name}", RULES)] = value
     return weights
 
 
@@ -156,6 +162,8 @@ def _fusion(weights: Mapping[str, Tensor], fixed: Mapping[str, Tensor], options:
     found = _freqfusion_options(weights, fixed, prefixes[0]) | dict(options)
     guides = {}
     for prefix in prefixes:
+        if "decomposition" in found:
+            _check_haar(fixed, f"{prefix}dwt.")
         guide, hr_channels = _shape(weights, f"{prefix}hr_channel_compressor.weight")[:2]
         guides[hr_channels, _shape(weights, f"{prefix}lr_channel_compressor.weight")[1]] = guide
     if all(guide == guide_channels(*pair) for pair, guide in guides.items()):
@@ -172,16 +180,21 @@ def _guided(
 
 
 def _freqfusion_options(weights: Mapping[str, Tensor], fixed: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
-    lowpass = _shape(weights, f"{prefix}content_encoder.weight")
-    highpass = weights.get(f"{prefix}content_encoder2.weight")
+    separable = f"{prefix}content_encoder.0.weight" in weights
+    first, last = (".0", ".1") if separable else ("", "")  # depthwise, pointwise
+    highpass = weights.get(f"{prefix}content_encoder2{last}.weight")
     direction = weights.get(f"{prefix}dysampler.offset.weight")
     options: dict[str, Any] = {
-        "lowpass_kernel": math.isqrt(lowpass[0]),
-        "encoder_kernel": lowpass[-1],
+        "lowpass_kernel": math.isqrt(_shape(weights, f"{prefix}content_encoder{last}.weight")[0]),
+        "encoder_kernel": _shape(weights, f"{prefix}content_encoder{first}.weight")[-1],
         "use_high_pass": highpass is not None,
         "hamming_window": _has_window(fixed, f"{prefix}hamming_lowpass"),
         "feature_resample": direction is not None,
     }
+    if separable:
+        options["encoder"] = "separable"
+    if f"{prefix}content_encoder3.weight" in weights:
+        options |= {"decomposition": "haar", "attention": "full"}
     if highpass is not None:
         options["highpass_kernel"] = math.isqrt(highpass.shape[0])
     if direction is not None:
@@ -196,6 +209,14 @@ def _has_window(fixed: Mapping[str, Tensor], key: str) -> bool:
     if side > 1 and not torch.allclose(fixed[key].float(), hamming_2d(side), atol=1e-6):
         raise ValueError(f"{key} must be a Hamming window, got {fixed[key].flatten().tolist()}")
     return side > 1
+
+
+def _check_haar(fixed: Mapping[str, Tensor], prefix: str) -> None:
+    for name, value in haar_buffers().items():
+        key = prefix + name
+        if key not in fixed or not torch.allclose(fixed[key].float(), value, atol=1e-6):
+            found = fixed[key].flatten().tolist() if key in fixed else "nothing"
+            raise ValueError(f"{key} must be the Haar filter {value.flatten().tolist()}, got {found}")
 
 
 def _shape(weights: Mapping[str, Tensor], key: str) -> torch.Size:

@@ -25,6 +25,8 @@ _FUSION = {
     r"compress_(hr|lr)\.": r"\2_channel_compressor.",
     r"lowpass_encoder\.": "content_encoder.",
     r"highpass_encoder\.": "content_encoder2.",
+    r"detail_encoder\.": "content_encoder3.",
+    r"wavelet\.(h[01]_(?:col|row))$": r"dwt.\2",
     r"(low|high)pass_window$": r"hamming_\2pass",
     r"sampler\.positions$": "dysampler.init_pos",
     r"sampler\.lr_offset\.": "dysampler.offset.",

@@ -21,7 +21,7 @@ class SAPA(Fusion):
         hr_channels: channels of ``hr``.
         lr_channels: channels of ``lr``.
         kernel_size: side of the window, odd.
-        embedding_channels: channels of queries and keys.
+        embedding_channels: channels of queries and keys; the published costs in SegFormer-B1 are those of 32.
         similarity: ``"bilinear"`` (SAPA-B): q is a linear map of y, k of x. ``"inner"`` (SAPA-I): q = y and k = x,
             no embedding. ``"gated"`` (SAPA-G): q mixes linear maps of y and of the upsampled ``lr`` by a gate
             predicted from x. ``"concat"``: q is a linear map of both, concatenated.
