@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+import delaunay
 import spectra
 import unfolded
 from dealias import ops
@@ -17,6 +19,7 @@ from dealias.fusion import FreqFusion
 from dealias.fusion.freqfusion import hamming_2d
 from dealias.mixing import FreqMix
 from dealias.models import create_model
+from dealias.ops.warp import Warp, mesh_inverse, saliency_map
 
 OURS = "dealias"
 
@@ -127,6 +130,27 @@ def mixing(device: torch.device, channels: int, size: int, released: bool) -> Pr
     return Problem((x, *module.parameters()), forms)
 
 
+def inversion(device: torch.device, batch: int, size: int) -> Problem:
+    """The inverses of maps [batch, 2, size, size], smooth enough for any triangulation to agree within the gate."""
+    uneven = F.avg_pool2d(torch.exp(1.5 * random(device, batch, 1, size + 2, size + 2)), 3, stride=1)
+    map = saliency_map(uneven, sigma=12.0)
+    ours = partial(mesh_inverse, source=(size, size))
+    return Problem((map,), {OURS: on_inputs(ours, map), "scipy": on_inputs(delaunay.inverse, map)}, backward=False)
+
+
+def warping(device: torch.device, channels: int, size: int) -> Problem:
+    """The published map of a saliency, features warped by it and warped back by its inverse; all of it smooth, too."""
+    smooth = partial(F.interpolate, size=(size, size), mode="bicubic", align_corners=False)
+    saliency, x = torch.exp(smooth(random(device, 1, 1, 6, 6))), smooth(random(device, 1, channels, 6, 6))
+
+    def ours() -> tuple[Tensor, ...]:
+        warp = Warp(saliency_map(saliency), (size, size))
+        warped = warp.apply(x)
+        return warped, warp.inverse().apply(warped)
+
+    return Problem((saliency, x), {OURS: ours, "scipy": partial(delaunay.there_and_back, saliency, x)}, backward=False)
+
+
 def network(device: torch.device, size: int) -> Problem:
     """The published UPerNet with filter and FreqMix on one image; beside it, the network without them."""
     image = random(device, 1, 3, size, size)
@@ -173,5 +197,7 @@ CASES = (
         for c, n in ((128, 64), (256, 32), (512, 16), (256, 128))
         for name in ("corrected", "released")
     ),
+    Case("warp", "inverse, 8 images at 128x128", partial(inversion, batch=8, size=128)),
+    Case("warp", "there and back, 64 ch at 128x128", partial(warping, channels=64, size=128)),
     Case("network", "UPerNet-R50 on 512x512", partial(network, size=512)),
 )

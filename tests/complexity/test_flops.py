@@ -12,7 +12,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from dealias.complexity import count_flops, register_flop_formulas
 from dealias.complexity.parts import Part
 from dealias.fusion import create_fusion
-from dealias.ops import cross_similarity, kernel_normalize, local_similarity, low_pass, point_sample, reassemble
+from dealias.ops import (
+    cross_similarity,
+    deformable_aggregation,
+    kernel_normalize,
+    local_similarity,
+    low_pass,
+    point_sample,
+    reassemble,
+)
 
 
 class Call(nn.Module):
@@ -80,6 +88,13 @@ def test_sampling_is_four_multiply_adds_per_value():
     assert macs(Call(lambda x: F.interpolate(x, size=(9, 7), mode="nearest")), x) == 0
     grid = torch.rand(2, 9, 7, 2)
     assert macs(Call(lambda x: F.grid_sample(x, grid, align_corners=False)), x) == expected
+
+
+def test_deformable_aggregation_is_five_multiply_adds_per_tap_and_value():
+    x, offsets, weights = torch.randn(2, 8, 9, 7), torch.randn(2, 4, 9, 2, 5, 4), torch.rand(2, 4, 9, 5, 4)
+    assert macs(Call(lambda *inputs: deformable_aggregation(*inputs, stride=2)), x, offsets, weights) == (
+        5 * 9 * 2 * 8 * 5 * 4
+    )
 
 
 def test_softmax_counts_as_nothing():

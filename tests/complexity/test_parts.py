@@ -43,6 +43,28 @@ def test_mixers_and_fusions_have_the_parameters_of_their_modules(tiny):
     assert found["network"] == sum(expected.values())
 
 
+def test_modulations_and_what_undoes_them(tiny):
+    network = tiny(modulation="ars", modulation_options={"msau": {}})
+    assert names(network)[6:9] == ["modulations", "demodulation", "decoder"]
+    parts = {part.name: part for part in find_parts(network)}
+    expected = {name: sum(p.numel() for p in own) for name, own in network.parameter_parts().items()}
+    assert parts["modulations"].parameters + parts["demodulation"].parameters == expected["modulation"]
+    events, region = recorder()
+    with watching(list(parts.values()), region), torch.no_grad():
+        network.eval()(torch.zeros(1, 3, 64, 64))
+    assert [event for event in events if event[1:] in ("encoder", "decoder", "demodulation")] == [
+        *("+encoder", "-encoder", "+demodulation", "-demodulation"),
+        *("+decoder", "-decoder", "+demodulation", "-demodulation"),
+    ]
+
+
+def test_dilated_stages_belong_to_their_stride(tiny):
+    network = tiny("fcn", "resnet18", output_stride=16)
+    assert names(network) == ["network", "encoder", "to stride 4", "to stride 8", "to stride 16", "decoder"]
+    parts = {part.name: part for part in find_parts(network)}
+    assert sum(parts[f"to stride {stride}"].parameters for stride in (4, 8, 16)) == parts["encoder"].parameters
+
+
 def test_any_other_network_has_its_children():
     assert names(nn.Sequential(nn.Linear(2, 2), nn.ReLU())) == ["network", "0", "1"]
 

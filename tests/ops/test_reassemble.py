@@ -8,17 +8,19 @@ from dealias.ops import reassemble
 from dealias.ops.reassemble import _shifted, reassemble_reference
 from dealias.testing import assert_close, check_op
 
-CASES = [  # batch, channels, height, width, kernel, groups, scale
-    (2, 4, 5, 7, 3, 1, 1),
-    (1, 6, 4, 3, 5, 2, 2),
-    (1, 3, 2, 2, 3, 3, 3),
-    (2, 2, 1, 1, 5, 1, 2),
-    (1, 4, 2, 9, 1, 2, 2),
-    (1, 2, 3, 4, 7, 1, 1),
+CASES = [  # batch, channels, height, width, kernel, groups, scale, dilation
+    (2, 4, 5, 7, 3, 1, 1, 1),
+    (1, 6, 4, 3, 5, 2, 2, 1),
+    (1, 3, 2, 2, 3, 3, 3, 1),
+    (2, 4, 6, 7, 3, 2, 2, 2),
+    (2, 2, 1, 1, 5, 1, 2, 1),
+    (1, 4, 2, 9, 1, 2, 2, 1),
+    (1, 2, 3, 4, 7, 1, 1, 1),
+    (1, 2, 3, 9, 3, 1, 1, 4),
 ]
 
 
-def loop(x, weight, groups, scale):
+def loop(x, weight, groups, scale, dilation):
     n, c, h, w = x.shape
     taps = weight.shape[1] // groups
     k = round(taps**0.5)
@@ -29,16 +31,17 @@ def loop(x, weight, groups, scale):
             for i in range(h * scale):
                 for j in range(w * scale):
                     for t in range(taps):
-                        y, z = i // scale + t // k - k // 2, j // scale + t % k - k // 2
+                        dy, dx = (t // k - k // 2) * dilation, (t % k - k // 2) * dilation
+                        y, z = i // scale + dy, j // scale + dx
                         if 0 <= y < h and 0 <= z < w:
                             out[b, ch, i, j] += weight[b, group * taps + t, i, j] * x[b, ch, y, z]
     return out
 
 
 def sample(case, dtype=torch.float64):
-    n, c, h, w, k, groups, scale = case
+    n, c, h, w, k, groups, scale, dilation = case
     x = torch.randn(n, c, h, w, dtype=dtype)
-    return x, torch.randn(n, groups * k * k, h * scale, w * scale, dtype=dtype), groups, scale
+    return x, torch.randn(n, groups * k * k, h * scale, w * scale, dtype=dtype), groups, scale, dilation
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -55,7 +58,7 @@ def test_gradients_equal_the_reference(case):
 
 
 def test_blocks_of_channels_and_samples_cover_everything(monkeypatch):
-    inputs = sample((3, 10, 6, 5, 3, 2, 2))
+    inputs = sample((3, 10, 6, 5, 3, 2, 2, 1))
     cotangent = torch.randn(3, 10, 12, 10, dtype=torch.float64)
     expected = reassemble_reference(*inputs)
     leaves = [t.requires_grad_() for t in inputs[:2]]
@@ -82,7 +85,7 @@ def test_only_the_needed_gradient_is_computed(which):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_sums_are_kept_in_single_precision(dtype):
-    x, weight, groups, scale = sample((1, 2, 9, 9, 7, 1, 1))
+    x, weight, groups, scale, _ = sample((1, 2, 9, 9, 7, 1, 1, 1))
     x, weight = x.to(dtype), weight.to(dtype)
     out = reassemble(x, weight, groups, scale)
     assert out.dtype == dtype
@@ -92,7 +95,7 @@ def test_sums_are_kept_in_single_precision(dtype):
 
 
 def test_memory_layouts_and_empty_batches():
-    x, weight, groups, scale = sample(CASES[1])
+    x, weight, groups, scale, _ = sample(CASES[1])
     expected = reassemble(x, weight, groups, scale)
     last = torch.channels_last
     assert_close(reassemble(x.to(memory_format=last), weight.to(memory_format=last), groups, scale), expected)
@@ -102,19 +105,19 @@ def test_memory_layouts_and_empty_batches():
 
 
 def test_autocast_runs_in_single_precision():
-    x, weight, groups, scale = sample(CASES[1], torch.float32)
+    x, weight, groups, scale, _ = sample(CASES[1], torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
         out = reassemble(x.bfloat16(), weight, groups, scale)
     assert out.dtype == torch.float32
 
 
-@pytest.mark.parametrize("case", CASES[:3])
+@pytest.mark.parametrize("case", CASES[:4])
 def test_registration(case):
-    x, weight, groups, scale = sample(case, torch.float32)
-    torch.library.opcheck(torch.ops.dealias.reassemble.default, (x.requires_grad_(), weight, groups, scale))
+    x, weight, groups, scale, dilation = sample(case, torch.float32)
+    torch.library.opcheck(torch.ops.dealias.reassemble.default, (x.requires_grad_(), weight, groups, scale, dilation))
     grad = torch.randn(*x.shape[:2], *weight.shape[-2:])
     for need in ((True, True), (True, False), (False, True)):
-        arguments = (grad, x.detach(), weight, groups, scale, *need)
+        arguments = (grad, x.detach(), weight, groups, scale, *need, dilation)
         torch.library.opcheck(torch.ops.dealias.reassemble_backward.default, arguments)
 
 
@@ -132,6 +135,11 @@ def test_registration(case):
 def test_wrong_shapes_are_named(x, weight, groups, scale, message):
     with pytest.raises(ValueError, match=message):
         reassemble(torch.zeros(x), torch.zeros(weight), groups, scale)
+
+
+def test_no_dilation_is_named():
+    with pytest.raises(ValueError, match="got 1, 1, 0"):
+        reassemble(torch.zeros(1, 1, 2, 2), torch.zeros(1, 9, 2, 2), dilation=0)
 
 
 def test_wrong_dtypes_are_named():

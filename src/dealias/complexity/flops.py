@@ -74,7 +74,9 @@ def count_flops(call: Callable[[], object], parts: Sequence[Part]) -> FlopCount:
     return FlopCount(counts, operators)
 
 
-def _reassemble(x: torch.Size, weight: torch.Size, groups: int, scale: int, out_shape: torch.Size) -> int:
+def _reassemble(
+    x: torch.Size, weight: torch.Size, groups: int, scale: int, dilation: int = 1, *, out_shape: torch.Size
+) -> int:
     """k*k multiply-adds for every value of the result."""
     return _PER_MULTIPLY_ADD * out_shape.numel() * (weight[1] // groups)
 
@@ -95,8 +97,15 @@ def _bilinear(*args: Any, out_shape: torch.Size, **options: Any) -> int:
     return _PER_MULTIPLY_ADD * _BILINEAR_TAPS * out_shape.numel()
 
 
-def _softmax(*args: Any, out_shape: torch.Size, **options: Any) -> int:
-    """Nothing: a softmax has no multiply-adds, and torch's formula of attention leaves its own out too."""
+def _deformable_aggregation(
+    x: torch.Size, offsets: torch.Size, weights: torch.Size, *args: Any, out_shape: torch.Size
+) -> int:
+    """For every value of the result and tap a bilinear sample, and one multiply-add for its weight."""
+    return _PER_MULTIPLY_ADD * (_BILINEAR_TAPS + 1) * out_shape.numel() * weights[2]
+
+
+def _nothing(*args: Any, out_shape: torch.Size, **options: Any) -> int:
+    """A softmax has no multiply-adds, and torch's formula of attention leaves its own out too; nor has a search."""
     return 0
 
 
@@ -116,10 +125,12 @@ def _fourier(real: torch.Size, dim: Sequence[int]) -> int:
 
 FORMULAS: dict[str, Formula] = {
     "reassemble": _reassemble,
-    "kernel_normalize": _softmax,
+    "kernel_normalize": _nothing,
     "local_similarity": _local_similarity,
     "point_sample": _bilinear,
     "cross_similarity": _cross_similarity,
+    "deformable_aggregation": _deformable_aggregation,
+    "mesh_locate": _nothing,
 }
 """Of the forward operators of dealias, by their names in ``torch.ops.dealias``."""
 

@@ -16,7 +16,13 @@ from dealias.filters import Prefilter
 from dealias.fusion import Fusion
 from dealias.mixing import MIXERS
 from dealias.models import SegmentationModel
+from dealias.modulation import MODULATIONS
 
+_INSERTED: dict[str, tuple[type[nn.Module], ...]] = {
+    "prefilters": (Prefilter,),
+    "mixers": tuple(MIXERS.values()),
+    "modulations": tuple(MODULATIONS.values()),
+}
 _NEVER_CALLED = (nn.ModuleList, nn.ModuleDict)
 
 
@@ -49,8 +55,9 @@ class Part:
 def find_parts(network: nn.Module) -> list[Part]:
     """The network, then its parts from outer to inner ones.
 
-    A :class:`~dealias.models.SegmentationModel` has an encoder, with its stages where they are known, its prefilters
-    and its mixers; a decoder with its fusions; and an auxiliary head. Any other network has its children.
+    A :class:`~dealias.models.SegmentationModel` has an encoder, with its stages where they are known, its prefilters,
+    its mixers and its modulations; the demodulation of what these leave on warped grids; a decoder with its fusions;
+    and an auxiliary head. Any other network has its children.
 
     >>> [part.name for part in find_parts(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))]
     ['network', '0', '1']
@@ -61,8 +68,10 @@ def find_parts(network: nn.Module) -> list[Part]:
     named = {module: name for name, module in network.named_modules()}
     parts = [whole, _part("encoder", [network.encoder], named, 1)]
     parts += [_part(name, modules, named, 2) for name, modules in _stages(network.encoder).items()]
-    for name, kinds in (("prefilters", (Prefilter,)), ("mixers", tuple(MIXERS.values()))):
+    for name, kinds in _INSERTED.items():
         parts.append(_part(name, _outermost(network.encoder, kinds), named, 2))
+    undoing = [module for module in (network.demodulation, network.msau) if module is not None]
+    parts.append(_part("demodulation", undoing, named, 1))
     parts.append(_part("decoder", [network.decoder], named, 1))
     fusions = list(_outermost(network.decoder, (Fusion,)))
     parts.append(_part("fusions", fusions, named, 2))
@@ -121,7 +130,9 @@ def _stages(encoder: nn.Module) -> dict[str, list[nn.Module]]:
     except ValueError:
         return {}
     first, *others = encoder.strides
-    later = {f"to stride {stride}": list(stage.modules) for stride, stage in zip(others, stages, strict=True)}
+    later: dict[str, list[nn.Module]] = {}
+    for stride, stage in zip(others, stages, strict=True):  # dilated stages belong to the one that strides last
+        later.setdefault(f"to stride {stride}", []).extend(stage.modules)
     stem = _outside(encoder, {module for modules in later.values() for module in modules})
     return {f"to stride {first}": list(stem), **later}
 

@@ -2,10 +2,19 @@
 """Operators on tensors: a plain reference each, and a registered form for compile, export, autocast and autograd."""
 
 from .cross_similarity import cross_similarity
+from .deformable_aggregation import deformable_aggregation
 from .kernel_normalize import kernel_normalize
 from .local_similarity import local_similarity
 from .point_sample import point_sample
 from .reassemble import reassemble
 from .spectrum import low_pass
 
-__all__ = ["cross_similarity", "kernel_normalize", "local_similarity", "low_pass", "point_sample", "reassemble"]
+__all__ = [
+    "cross_similarity",
+    "deformable_aggregation",
+    "kernel_normalize",
+    "local_similarity",
+    "low_pass",
+    "point_sample",
+    "reassemble",
+]

@@ -21,7 +21,7 @@ _BLOCK_BYTES = 2**19
 """Size of a block of upsampled channels on a CPU: a map, its accumulator and a product fit a second-level cache."""
 
 
-def reassemble_forward(x: Tensor, weight: Tensor, groups: int, scale: int) -> Tensor:
+def reassemble_forward(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1) -> Tensor:
     """The value of :func:`~dealias.ops.reassemble`."""
     n, c, h, w = x.shape
     taps = weight.shape[1] // groups
@@ -30,7 +30,7 @@ def reassemble_forward(x: Tensor, weight: Tensor, groups: int, scale: int) -> Te
         up = upsample_nearest(_wide(x[samples, channels]), scale)
         total = out[samples, channels].zero_() if out.dtype == up.dtype else torch.zeros_like(up)
         block_weight = _wide(weight[samples, kernels])
-        for tap, (dy, dx) in enumerate(window_offsets(round(taps**0.5), dilation=scale)):
+        for tap, (dy, dx) in enumerate(window_offsets(round(taps**0.5), dilation=scale * dilation)):
             here, there = overlap(dy, dx, h * scale, w * scale)
             at(total, here).addcmul_(at(up, there), at(block_weight[:, tap : tap + 1], here))
         if total.dtype != out.dtype:
@@ -39,7 +39,14 @@ def reassemble_forward(x: Tensor, weight: Tensor, groups: int, scale: int) -> Te
 
 
 def reassemble_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, groups: int, scale: int, need_x: bool, need_weight: bool
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    groups: int,
+    scale: int,
+    need_x: bool,
+    need_weight: bool,
+    dilation: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """The gradients of :func:`~dealias.ops.reassemble` to ``x`` and ``weight``, empty where not needed."""
     h, w = (size * scale for size in x.shape[-2:])
@@ -51,7 +58,7 @@ def reassemble_backward(
         up = upsample_nearest(_wide(x[samples, channels]), scale)
         block_weight = _wide(weight[samples, kernels])
         grad_up = torch.zeros_like(up)
-        for tap, (dy, dx) in enumerate(window_offsets(round(taps**0.5), dilation=scale)):
+        for tap, (dy, dx) in enumerate(window_offsets(round(taps**0.5), dilation=scale * dilation)):
             here, there = overlap(dy, dx, h, w)
             arriving = at(block_grad, here)
             if need_x:

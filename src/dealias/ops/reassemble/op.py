@@ -11,12 +11,12 @@ from torch import Tensor
 from ._shifted import reassemble_backward, reassemble_forward
 
 
-def reassemble(x: Tensor, weight: Tensor, groups: int = 1, scale: int = 1) -> Tensor:
+def reassemble(x: Tensor, weight: Tensor, groups: int = 1, scale: int = 1, dilation: int = 1) -> Tensor:
     """Sum each output pixel's k x k window of ``x`` with that pixel's own weights (CARAFE, arXiv:1905.02188, eq. 3).
 
     ``y[b, c, i, j] = sum_t weight[b, g*k*k + t, i, j] * x[b, c, i // scale + dy_t, j // scale + dx_t]`` with ``g = c //
-    (C / groups)`` and the k x k window in row-major order, centred. Outside the map ``x`` counts as 0, and the weights
-    are not renormalised there.
+    (C / groups)`` and the k x k window in row-major order, centred, ``dilation`` pixels from tap to tap. Outside the
+    map ``x`` counts as 0, and the weights are not renormalised there.
 
     Args:
         x: features, [B, C, H, W], floating point.
@@ -24,29 +24,31 @@ def reassemble(x: Tensor, weight: Tensor, groups: int = 1, scale: int = 1) -> Te
             as it is (see :func:`~dealias.ops.kernel_normalize`).
         groups: channel groups with kernels of their own, contiguous blocks of C / groups channels.
         scale: integer ratio of output to input size.
+        dilation: distance of neighbouring taps, pixels of ``x``, at least 1.
 
     Returns:
         [B, C, H*scale, W*scale], dtype of ``x`` (float32 under autocast), contiguous; accumulated in float32 at least.
 
     Raises:
-        ValueError: shapes, dtypes, groups or scale do not fit together.
+        ValueError: shapes, dtypes, groups, scale or dilation do not fit together.
 
     >>> mean = torch.full((1, 9, 4, 4), 1 / 9)
     >>> reassemble(torch.ones(1, 1, 2, 2), mean, scale=2)[0, 0, 0]
     tensor([0.4444, 0.4444, 0.4444, 0.4444])
     """
-    _check(x, weight, groups, scale)
-    return _reassemble(x, weight, groups, scale)
+    _check(x, weight, groups, scale, dilation)
+    return _reassemble(x, weight, groups, scale, dilation)
 
 
-def _check(x: Tensor, weight: Tensor, groups: int, scale: int) -> None:
+def _check(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int) -> None:
     if x.ndim != 4 or weight.ndim != 4:
         raise ValueError(
             f"reassemble: x and weight must be [B, C, H, W], got {tuple(x.shape)} and {tuple(weight.shape)}"
         )
-    if scale < 1 or groups < 1 or x.shape[1] % groups:
+    if scale < 1 or dilation < 1 or groups < 1 or x.shape[1] % groups:
         raise ValueError(
-            f"reassemble: groups must divide the {x.shape[1]} channels, scale be positive; got {groups}, {scale}"
+            f"reassemble: groups must divide the {x.shape[1]} channels, scale and dilation be positive; "
+            f"got {groups}, {scale}, {dilation}"
         )
     taps = weight.shape[1] // groups
     kernel_size = round(taps**0.5)
@@ -64,39 +66,55 @@ def _check(x: Tensor, weight: Tensor, groups: int, scale: int) -> None:
 
 
 @torch.library.custom_op("dealias::reassemble", mutates_args=())
-def _reassemble(x: Tensor, weight: Tensor, groups: int, scale: int) -> Tensor:
-    return reassemble_forward(x, weight, groups, scale)
+def _reassemble(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1) -> Tensor:
+    return reassemble_forward(x, weight, groups, scale, dilation)
 
 
 @_reassemble.register_fake
-def _(x: Tensor, weight: Tensor, groups: int, scale: int) -> Tensor:
+def _(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1) -> Tensor:
     return x.new_empty(x.shape[0], x.shape[1], x.shape[2] * scale, x.shape[3] * scale)
 
 
 @torch.library.custom_op("dealias::reassemble_backward", mutates_args=())
 def _reassemble_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, groups: int, scale: int, need_x: bool, need_weight: bool
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    groups: int,
+    scale: int,
+    need_x: bool,
+    need_weight: bool,
+    dilation: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    return reassemble_backward(grad, x, weight, groups, scale, need_x, need_weight)
+    return reassemble_backward(grad, x, weight, groups, scale, need_x, need_weight, dilation)
 
 
 @_reassemble_backward.register_fake
 def _(
-    grad: Tensor, x: Tensor, weight: Tensor, groups: int, scale: int, need_x: bool, need_weight: bool
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    groups: int,
+    scale: int,
+    need_x: bool,
+    need_weight: bool,
+    dilation: int = 1,
 ) -> tuple[Tensor, Tensor]:
     return x.new_empty(x.shape if need_x else (0,)), x.new_empty(weight.shape if need_weight else (0,))
 
 
-def _save(ctx: Any, inputs: tuple[Tensor, Tensor, int, int], output: Tensor) -> None:
-    x, weight, ctx.groups, ctx.scale = inputs
+def _save(ctx: Any, inputs: tuple[Tensor, Tensor, int, int, int], output: Tensor) -> None:
+    x, weight, ctx.groups, ctx.scale, ctx.dilation = inputs
     ctx.save_for_backward(x, weight)
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
     need_x, need_weight = ctx.needs_input_grad[:2]
     x, weight = ctx.saved_tensors
-    grad_x, grad_weight = _reassemble_backward(grad, x, weight, ctx.groups, ctx.scale, need_x, need_weight)
-    return grad_x if need_x else None, grad_weight if need_weight else None, None, None
+    grad_x, grad_weight = _reassemble_backward(
+        grad, x, weight, ctx.groups, ctx.scale, need_x, need_weight, ctx.dilation
+    )
+    return grad_x if need_x else None, grad_weight if need_weight else None, None, None, None
 
 
 _reassemble.register_autograd(_backward, setup_context=_save)

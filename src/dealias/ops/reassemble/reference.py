@@ -9,7 +9,7 @@ from torch import Tensor
 from ..windows import at, overlap, window_offsets
 
 
-def reassemble_reference(x: Tensor, weight: Tensor, groups: int, scale: int) -> Tensor:
+def reassemble_reference(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1) -> Tensor:
     """One shifted, weighted copy of the nearest-upsampled map per tap; differentiable, on any device.
 
     Shapes and rules are those of :func:`~dealias.ops.reassemble`. The map is never unfolded: beside the output there is
@@ -21,7 +21,7 @@ def reassemble_reference(x: Tensor, weight: Tensor, groups: int, scale: int) -> 
     up = upsample_nearest(x, scale).to(accumulate).reshape(n, groups, c // groups, h * scale, w * scale)
     kernels = weight.reshape(n, groups, taps, 1, h * scale, w * scale)
     out = torch.zeros_like(up)
-    for tap, (dy, dx) in enumerate(window_offsets(round(taps**0.5), dilation=scale)):
+    for tap, (dy, dx) in enumerate(window_offsets(round(taps**0.5), dilation=scale * dilation)):
         here, there = overlap(dy, dx, h * scale, w * scale)
         at(out, here).addcmul_(at(up, there), at(kernels[:, :, tap], here).to(accumulate))
     return out.reshape(n, c, h * scale, w * scale).to(x.dtype)
