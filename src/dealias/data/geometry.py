@@ -16,7 +16,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
 
-class _Resize(v2.Transform):
+class GridResize(v2.Transform):
     """Resize to ``params["size"]``: images bilinearly with antialiasing, masks by their exact nearest neighbour.
 
     ``v2.Resize`` takes for masks the sample left of and above the nearest one, which moves them by up to half a pixel
@@ -24,7 +24,7 @@ class _Resize(v2.Transform):
     """
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Resize one image or mask."""
+        """Resize one image, mask (or masks [N, H, W]), or boxes."""
         if isinstance(inpt, tv_tensors.Mask):
             plane = inpt.as_subclass(torch.Tensor)[None]
             resized = F.resize_image(plane, params["size"], interpolation=InterpolationMode.NEAREST_EXACT)
@@ -32,7 +32,7 @@ class _Resize(v2.Transform):
         return F.resize(inpt, params["size"], interpolation=InterpolationMode.BILINEAR, antialias=True)
 
 
-class JointResize(_Resize):
+class JointResize(GridResize):
     """Resize to one size, mask and image on the same grid (``align_corners=False``).
 
     Args:
@@ -48,7 +48,7 @@ class JointResize(_Resize):
         return {"size": list(self.size)}
 
 
-class FitImage(_Resize):
+class FitImage(GridResize):
     """Resize images to the largest size of their shape that fits, whatever their orientation; masks stay as they are.
 
     Args:
@@ -67,7 +67,7 @@ class FitImage(_Resize):
         return {"size": _fitted(v2.query_size(images), self.base_size)}
 
 
-class RandomScale(_Resize):
+class RandomScale(GridResize):
     """Scale height and width by one factor, drawn uniformly, mask and image on the same grid (``align_corners=False``).
 
     Args:
@@ -89,6 +89,26 @@ class RandomScale(_Resize):
         height, width = v2.query_size(flat_inputs)
         base = (max(height, width), min(height, width)) if self.base_size is None else self.base_size
         return {"size": _fitted((height, width), (factor * base[0], factor * base[1]))}
+
+
+class RandomShortSide(GridResize):
+    """Resize so that the shorter side has one of several lengths, each equally likely, unless the longer gets too long.
+
+    Args:
+        short_sides: lengths in pixels.
+        max_size: largest length of the longer side; an image that would be longer is fitted into it.
+    """
+
+    def __init__(self, short_sides: Sequence[int] = (800,), max_size: int = 1333) -> None:
+        super().__init__()
+        if not short_sides or min(short_sides) < 1 or max_size < max(short_sides):
+            raise ValueError(f"short_sides must be 1 to max_size, got {tuple(short_sides)} and {max_size}")
+        self.short_sides, self.max_size = tuple(short_sides), max_size
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw the length."""
+        short_side = self.short_sides[int(torch.randint(len(self.short_sides), ()))]
+        return {"size": _fitted(v2.query_size(flat_inputs), (self.max_size, short_side))}
 
 
 class CategoryLimitedCrop(v2.Transform):

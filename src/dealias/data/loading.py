@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,14 +22,46 @@ Key = tuple[int, int]
 """(index, epoch)."""
 
 
-class SeededTransform(Dataset[Sample]):
+class Samples(Protocol):
+    """A map-style data set of samples of any kind."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+class SeededSamples(Dataset[Any]):
     """Read and transform a sample with every generator seeded by (seed, epoch, index).
 
     The generators of torch (CPU), numpy and ``random`` are put back afterwards, so reading draws nothing from the
     caller.
 
     Args:
-        dataset: any segmentation data set; its attributes are this one's.
+        dataset: any map-style data set.
+        transform: of a sample; ``None``: as read.
+        seed: not negative.
+    """
+
+    def __init__(self, dataset: Samples, transform: Callable[[Any], Any] | None = None, seed: int = 0) -> None:
+        _check_seed(seed)
+        self.dataset, self.transform, self.seed = dataset, transform, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: int | Key) -> Any:
+        """The sample of ``(index, epoch)``, as :class:`EpochSampler` gives it; a plain index means epoch 0."""
+        index, epoch = key if isinstance(key, tuple) else (key, 0)
+        with _seeded(self.seed, epoch, index):
+            sample = self.dataset[index]
+            return sample if self.transform is None else self.transform(sample)
+
+
+class SeededTransform(SeededSamples):
+    """:class:`SeededSamples` of a segmentation data set, whose attributes are this one's.
+
+    Args:
+        dataset: any segmentation data set.
         transform: of a sample; ``None``: as read.
         seed: not negative.
     """
@@ -36,19 +69,8 @@ class SeededTransform(Dataset[Sample]):
     def __init__(
         self, dataset: SegmentationDataset, transform: Callable[[Sample], Sample] | None = None, seed: int = 0
     ) -> None:
-        _check_seed(seed)
-        self.dataset, self.transform, self.seed = dataset, transform, seed
+        super().__init__(dataset, transform, seed)
         self.classes, self.palette, self.ignore_index = dataset.classes, dataset.palette, dataset.ignore_index
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, key: int | Key) -> Sample:
-        """The sample of ``(index, epoch)``, as :class:`EpochSampler` gives it; a plain index means epoch 0."""
-        index, epoch = key if isinstance(key, tuple) else (key, 0)
-        with _seeded(self.seed, epoch, index):
-            sample = self.dataset[index]
-            return sample if self.transform is None else self.transform(sample)
 
 
 class EpochSampler(Sampler[Key]):

@@ -66,7 +66,7 @@ def training_transform(
     if photometric:
         steps.append(PhotometricDistortion())
     fill = {tv_tensors.Image: 0, tv_tensors.Mask: ignore_index}
-    steps += [*_normalisation(mean, std), v2.RandomCrop(size, pad_if_needed=True, fill=fill)]
+    steps += [*normalisation(mean, std), v2.RandomCrop(size, pad_if_needed=True, fill=fill)]
     return v2.Compose(steps)
 
 
@@ -104,10 +104,15 @@ def evaluation_transform(
         steps.append(FitImage(base_size))
     if noise:
         steps.append(AddNoise(noise))
-    return v2.Compose([*steps, *_normalisation(mean, std)])
+    return v2.Compose([*steps, *normalisation(mean, std)])
 
 
-def _normalisation(mean: Sequence[float], std: Sequence[float]) -> list[v2.Transform]:
+def normalisation(mean: Sequence[float], std: Sequence[float]) -> list[v2.Transform]:
+    """The steps that every transform of images ends with: to float32 of 0 to 1, less the mean, by the deviation.
+
+    Raises:
+        ValueError: not three values each, or a deviation that is not positive.
+    """
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise ValueError(f"mean and std must have three values each, std positive, got {tuple(mean)} and {tuple(std)}")
     dtypes = {tv_tensors.Image: torch.float32, tv_tensors.Mask: torch.int64, "others": None}

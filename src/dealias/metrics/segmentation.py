@@ -82,9 +82,12 @@ def _narrowest(count: int) -> torch.dtype:
 
 
 def class_iou(confusion: Tensor) -> Tensor:
-    """Intersection over union, (C,) float64, of counts (C, C) [ground truth, prediction]; nan for an absent class."""
+    """Intersection over union, (C,) float64, of counts (C, C) [ground truth, prediction]; nan for an absent class.
+
+    Further columns are predictions that are right nowhere.
+    """
     intersection = confusion.diagonal()
-    return intersection.double() / (confusion.sum(0) + confusion.sum(1) - intersection)
+    return intersection.double() / (confusion.sum(0)[: len(confusion)] + confusion.sum(1) - intersection)
 
 
 def class_accuracy(confusion: Tensor) -> Tensor:
@@ -99,7 +102,8 @@ def segmentation_scores(histogram: Tensor) -> dict[str, Tensor]:
     in the region of the score. A score without any class left is nan.
 
     Args:
-        histogram: (4, C, C) of :func:`joint_histogram`, summed over the data set.
+        histogram: (4, C, C) of :func:`joint_histogram`, summed over the data set; or with more columns, whose pixels
+            are right nowhere.
 
     Returns:
         Fractions in [0, 1], float64, without dimensions unless said otherwise:
