@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import itertools
+
 import pytest
 import timm
 import torch
@@ -59,7 +61,25 @@ def test_backbone_of_whole_multiples_sees_the_image_completed_with_zeros():
 
 
 def test_last_map_of_each_stride():
-    assert _pyramid_indices("any", [2, 4, 4, 8, 16, 16, 32, 64]) == (2, 3, 5, 6)
+    assert _pyramid_indices("any", [2, 4, 4, 8, 16, 16, 32, 64], STRIDES) == (2, 3, 5, 6)
+    assert _pyramid_indices("any", [2, 4, 4, 8, 16, 16], (4, 8, 16, 16)) == (2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "test_convnext", "mobilenetv2_100"])
+@pytest.mark.parametrize(("output_stride", "strides"), [(8, (4, 8, 8, 8)), (16, (4, 8, 16, 16)), (32, STRIDES)])
+def test_dilated_backbones(name, output_stride, strides):
+    encoder = TimmEncoder(name, output_stride=output_stride).eval()
+    plain = TimmEncoder(name).eval()
+    plain.load_state_dict(encoder.state_dict())
+    assert encoder.strides == strides and encoder.channels == plain.channels
+    assert [stage.stride for stage in encoder.stages()] == [b // a for a, b in itertools.pairwise(strides)]
+    images = torch.randn(1, 3, 65, 97)
+    with torch.no_grad():
+        features, others = encoder(images), plain(images)
+    for x, y, stride, other in zip(features, others, strides, STRIDES, strict=True):
+        assert abs(x.shape[-2] - 65 / stride) < 1 and abs(x.shape[-1] - 97 / stride) < 1
+        if stride == other == strides[-1] or stride < strides[-1]:
+            assert torch.equal(x, y), "what comes before the dilated stages is as it was"
 
 
 @pytest.mark.parametrize("channels", [1, 5])
@@ -96,6 +116,8 @@ def test_options_reach_the_backbone():
         ("test_mambaout", {"weights": "imagenet"}, "no pretrained weights for 'test_mambaout'"),
         ("test_vit", {}, r"'test_vit' has features at strides 16, 16.*pyramid of 4, 8, 16, 32"),
         ("resnet18", {"options": {"output_stride": 16}}, "'resnet18' has features at strides 2, 4, 8, 16, 16"),
+        ("resnet18", {"output_stride": 4}, "output_stride must be one of 8, 16, 32, got 4"),
+        ("swin_tiny_patch4_window7_224", {"output_stride": 16}, "does not take .*output_stride"),
         ("resnet18", {"options": {"depth": 3}}, "'resnet18' does not take .*depth"),
         ("vgg11", {"drop_path_rate": 0.1}, "'vgg11' does not take .*drop_path_rate"),
         ("resnet18", {"drop_path_rate": 1.5}, r"drop_path_rate must be in \[0, 1\), got 1.5"),

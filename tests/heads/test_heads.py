@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dealias.fusion import Nearest, create_fusion
-from dealias.heads import Classifier, ConvNormAct, FCNHead, FPNHead, PyramidPooling, UPerHead, resize
+from dealias.heads import Classifier, ConvNormAct, FCNHead, FPNHead, PSPHead, PyramidPooling, UPerHead, resize
 
 CHANNELS = (6, 8, 10, 12)
 SIZES = [(17, 25), (9, 13), (5, 7), (3, 4)]
@@ -100,6 +100,24 @@ def test_fcn_uses_one_level(level):
     features = pyramid()
     expected = F.conv2d(conv(features[level], head.conv), head.classifier[1].weight, head.classifier[1].bias)
     torch.testing.assert_close(head(features), expected)
+
+
+def test_fcn_as_a_decoder_has_a_second_convolution():
+    head = FCNHead(CHANNELS, 5, width=4, level=3, norm=identity, depth=2).eval()
+    features = pyramid()
+    embedded = conv(conv(features[3], head.conv), head.further[0])
+    torch.testing.assert_close(head.embed(features), embedded)
+    torch.testing.assert_close(head(features), F.conv2d(embedded, head.classifier[1].weight, head.classifier[1].bias))
+
+
+def test_pspnet_wiring():
+    head = PSPHead(CHANNELS, 5, width=4, norm=identity).eval()
+    assert head.pooling.bins == (1, 2, 3, 6)
+    features = pyramid()
+    context = head.pooling(features[3])
+    expected = F.conv2d(context, head.classifier[1].weight, head.classifier[1].bias)
+    torch.testing.assert_close(head(features), expected)
+    torch.testing.assert_close(head([*[torch.zeros(1)] * 3, features[3]]), expected)
 
 
 @pytest.mark.parametrize("head", [UPerHead, FPNHead])

@@ -6,8 +6,10 @@ import torch
 import yaml
 from torch import nn
 
+from dealias.filters import Blur
 from dealias.fusion import Bilinear, FreqFusion, Nearest, create_fusion
 from dealias.models import create_model, list_models, rebuild
+from dealias.models.architectures import ONE_LEVEL
 
 SLIM = {"channels": (32, 64, 128, 256), "stem_width": 16, "stem_type": "deep"}
 
@@ -18,6 +20,10 @@ def small(arch="fpn", **options):
 
 def count(model):
     return sum(p.numel() for p in model.parameters())
+
+
+def conv_norm(in_channels, out_channels, kernel):
+    return kernel**2 * in_channels * out_channels + 2 * out_channels
 
 
 def test_names():
@@ -73,7 +79,7 @@ def test_options_reach_their_part():
     assert count(model.decoder.path.fusions[0]) == count(expected)
 
 
-@pytest.mark.parametrize("arch", list_models())
+@pytest.mark.parametrize("arch", [arch for arch in list_models("segmentation") if arch not in ONE_LEVEL])
 def test_seed_gives_the_same_other_weights_whatever_the_fusion(arch):
     states = []
     for fusion in ("nearest", "guided_attention") if arch == "direct" else ("nearest", "carafe", "freqfusion"):
@@ -99,12 +105,15 @@ def test_configuration_is_plain_and_complete():
         "fusion": "bilinear",
         "prefilter": None,
         "mixer": None,
+        "modulation": None,
         "fusion_options": {},
         "prefilter_options": {},
         "mixer_options": {},
+        "modulation_options": {},
         "released": False,
         "encoder_options": {"channels": [8, 16, 24, 32], "act_layer": "gelu"},
         "drop_path_rate": 0.0,
+        "output_stride": 32,
         "decoder_channels": 16,
         "dropout": 0.1,
         "auxiliary": False,
@@ -145,6 +154,12 @@ def test_fusion_from_a_factory():
         ({"arch": "fpn", "fusion": "bicubic"}, "unknown fusion 'bicubic'; known: nearest, bilinear"),
         ({"arch": "fpn", "width": 3}, "fpn has no option width; it accepts: decoder_channels, dropout, fusion_options"),
         ({"arch": "fpn", "auxiliary": True}, "fpn has no option auxiliary"),
+        ({"arch": "fpn", "output_stride": 16}, "fpn needs levels at strides 4, 8, 16, 32, .* got 16; .* fcn, pspnet"),
+        ({"arch": "fcn", "output_stride": 4}, "output_stride must be one of 8, 16, 32, got 4"),
+        ({"arch": "fcn", "encoder_name": "mscan_t", "output_stride": 16}, "'mscan_t' has no dilated form"),
+        ({"arch": "fcn", "fusion": "carafe"}, "fcn has one level and fuses nothing: .*'bilinear', .*got 'carafe'"),
+        ({"arch": "pspnet", "fusion": Nearest}, r"pspnet .*got 'dealias.fusion.interpolation.Nearest'"),
+        ({"arch": "pspnet", "fusion_options": {"kernel": 3}}, "got 'bilinear' with {'kernel': 3}"),
         ({"arch": "upernet", "classes": 0}, "classes must be at least 1, got 0"),
         ({"arch": "upernet", "in_channels": 0}, "in_channels must be at least 1, got 0"),
         ({"arch": "upernet", "decoder_channels": -4}, "decoder_channels must be at least 1, got -4"),
@@ -158,3 +173,29 @@ def test_fusion_from_a_factory():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         create_model(**{"encoder_name": "test_resnet", **arguments})
+
+
+@pytest.mark.parametrize("arch", ONE_LEVEL)
+def test_size_of_networks_on_one_level(arch):
+    """ResNet-50 and 512 channels: 23,508,032 parameters of the encoder, and those of the head counted by hand."""
+    with torch.device("meta"):
+        model = create_model(arch, "resnet50", classes=19, output_stride=8)
+    heads = {
+        "fcn": conv_norm(2048, 512, 3) + conv_norm(512, 512, 3),
+        "pspnet": 4 * conv_norm(2048, 512, 1) + conv_norm(2048 + 4 * 512, 512, 3),
+    }
+    assert count(model) == 23_508_032 + heads[arch] + 19 * 513
+
+
+@pytest.mark.parametrize("arch", ONE_LEVEL)
+def test_dilated_networks(arch, tmp_path):
+    model = create_model(arch, "resnet18", classes=5, decoder_channels=16, output_stride=8, prefilter="blur").eval()
+    assert model.encoder.strides == (4, 8, 8, 8)
+    filtered = [name for name, module in model.named_modules() if isinstance(module, Blur)]
+    assert filtered == ["encoder.body.layer2.0.prefilter"], "the other stages stride no more"
+    images = torch.randn(1, 3, 65, 97)
+    with torch.no_grad():
+        assert model.decoder(model.encoder(images)).shape == (1, 5, 9, 13)
+        other = rebuild(model.config).eval()
+        other.load_state_dict(model.state_dict())
+        assert torch.equal(other(images), model(images))

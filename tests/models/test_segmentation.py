@@ -10,9 +10,12 @@ from torch import nn
 
 from dealias.fusion import Fusion
 from dealias.models import SegmentationModel, create_model, list_models, rebuild
+from dealias.models.architectures import ONE_LEVEL
 
 LEARNED = {"direct": "guided_attention"}  # one step of ratio 8, which FreqFusion cannot take
-NETWORKS = [(arch, fusion) for arch in list_models() for fusion in ("bilinear", LEARNED.get(arch, "freqfusion"))]
+NETWORKS = [(arch, "bilinear") for arch in list_models("segmentation")]
+NETWORKS += [(arch, LEARNED.get(arch, "freqfusion")) for arch in list_models("segmentation") if arch not in ONE_LEVEL]
+GRIDS = dict.fromkeys(ONE_LEVEL, (2, 2)) | {"segnext": (5, 6)}  # of the decoders' logits, for images of 33 x 47
 CLASSES = 5
 
 # a backbone without average pooling in its shortcuts: timm rounds their size up, which export cannot keep open
@@ -21,7 +24,8 @@ SLIM = {"channels": (8, 16, 24, 32), "stem_width": 4, "stem_type": "deep", "avg_
 
 def build(arch, fusion, **options):
     torch.manual_seed(0)
-    options = {"auxiliary": True, "auxiliary_channels": 8} | options if arch == "upernet" else options
+    with_auxiliary = arch in ("upernet", *ONE_LEVEL)
+    options = {"auxiliary": True, "auxiliary_channels": 8} | options if with_auxiliary else options
     return create_model(arch, "test_resnet", classes=CLASSES, fusion=fusion, decoder_channels=16, **options)
 
 
@@ -42,7 +46,7 @@ def test_logits_are_the_decoders_resized(network):
     images = torch.randn(2, 3, 33, 47)
     with torch.no_grad():
         scores = network.decoder(network.encoder(images))
-        assert scores.shape[-2:] == ((5, 6) if network.config["arch"] == "segnext" else (9, 12))  # stride 8, or 4
+        assert scores.shape[-2:] == GRIDS.get(network.config["arch"], (9, 12))
         expected = F.interpolate(scores, size=(33, 47), mode="bilinear", align_corners=False)
         assert torch.equal(network(images), expected)
 
@@ -50,7 +54,8 @@ def test_logits_are_the_decoders_resized(network):
 def test_forward_train_adds_the_auxiliary_logits(network):
     images = torch.randn(2, 3, 33, 47)
     with torch.no_grad():
-        logits, auxiliary = network.forward_train(images)
+        logits, auxiliary, attentions, warps = network.forward_train(images)
+        assert attentions == warps == ()
         assert torch.equal(logits, network(images))
         if network.auxiliary is None:
             assert auxiliary is None
@@ -94,7 +99,7 @@ def test_training_step_in_bfloat16_reaches_every_parameter(arch, fusion):
     target = torch.randint(CLASSES, (2, 64, 64))
     with torch.autocast("cpu", torch.bfloat16):
         outputs = model.forward_train(torch.randn(2, 3, 64, 64))
-        loss = torch.stack([F.cross_entropy(x, target) for x in outputs if x is not None]).sum()
+        loss = torch.stack([F.cross_entropy(x, target) for x in outputs[:2] if x is not None]).sum()
     loss.backward()
     assert loss.isfinite()
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
@@ -146,12 +151,12 @@ def test_wrong_images(network, shape, found):
 
 def test_parts_split_the_parameters(network):
     parts = network.parameter_parts()
-    assert set(parts) == {"encoder", "decoder", "auxiliary", "fusion", "prefilter", "mixer"}
+    assert set(parts) == {"encoder", "decoder", "auxiliary", "fusion", "prefilter", "mixer", "modulation"}
     counts = {name: {id(p) for p in parameters} for name, parameters in parts.items()}
     assert sum(map(len, counts.values())) == len(set().union(*counts.values())) == len(list(network.parameters()))
     assert counts["encoder"] == {id(p) for p in network.encoder.parameters()}
     fusions = [m for m in network.decoder.modules() if isinstance(m, Fusion)]
-    assert fusions
+    assert bool(fusions) == (network.config["arch"] not in ONE_LEVEL)
     assert counts["fusion"] == {id(p) for m in fusions for p in m.parameters()}
     assert bool(parts["auxiliary"]) == (network.auxiliary is not None)
 

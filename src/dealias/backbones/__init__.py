@@ -3,26 +3,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from .dcnv3 import DCNv3
+from .internimage import INTERNIMAGES, InternImage, create_internimage
+from .modulation import Resampling, recording
 from .mscan import MSCAN, MSCANS, create_mscan
 from .stages import Stage, find_stages
 from .timm_encoder import STRIDES, TimmEncoder
 
 __all__ = [
+    "INTERNIMAGES",
     "MSCAN",
     "MSCANS",
     "STRIDES",
+    "DCNv3",
     "Encoder",
+    "InternImage",
+    "Resampling",
     "Stage",
     "TimmEncoder",
     "create_encoder",
+    "create_internimage",
     "create_mscan",
     "find_stages",
+    "recording",
 ]
 
-Encoder = TimmEncoder | MSCAN
+Encoder = TimmEncoder | MSCAN | InternImage
 """What decoders take: ``channels``, ``strides``, ``in_channels``, ``stages()``, and a call that gives four maps."""
 
 
@@ -32,21 +41,28 @@ def create_encoder(
     in_channels: int = 3,
     drop_path_rate: float = 0.0,
     options: Mapping[str, Any] | None = None,
+    output_stride: int = 32,
 ) -> Encoder:
     """Build a backbone by name.
 
     Args:
-        name: one of :data:`MSCANS`, or a timm model name.
-        weights: see :func:`create_mscan` and :class:`TimmEncoder`.
+        name: one of :data:`MSCANS` or :data:`INTERNIMAGES`, or a timm model name.
+        weights: see :func:`create_mscan`, :func:`create_internimage` and :class:`TimmEncoder`.
         in_channels: channels of the images.
         drop_path_rate: stochastic depth, in [0, 1).
         options: further arguments of the backbone.
+        output_stride: 32; or 16 or 8 for a timm backbone whose later stages can dilate instead of striding.
 
     Raises:
-        ValueError: unknown name or option, or weights that do not fit.
+        ValueError: unknown name or option, weights that do not fit, or a backbone that cannot dilate.
 
     >>> create_encoder("mscan_t").strides
     (4, 8, 16, 32)
     """
-    create = create_mscan if name.startswith("mscan") else TimmEncoder
-    return create(name, weights, in_channels, drop_path_rate, options)
+    own: dict[str, Callable[..., Encoder]] = {"mscan": create_mscan, "internimage": create_internimage}
+    family = name.partition("_")[0]
+    if family not in own:
+        return TimmEncoder(name, weights, in_channels, drop_path_rate, options, output_stride)
+    if output_stride != STRIDES[-1]:
+        raise ValueError(f"{name!r} has no dilated form: its output_stride is {STRIDES[-1]}, got {output_stride}")
+    return own[family](name, weights, in_channels, drop_path_rate, options)

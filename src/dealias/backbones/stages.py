@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from timm.models import convnext, regnet, resnet
+from timm.models import FeatureInfo, convnext, regnet, resnet
 from torch import nn
 
 from dealias.filters.insertion import insert_after, insert_before
 from dealias.filters.strides import describe
+
+from .modulation import insert_modulation
 
 _KNOWN = "ResNet, RegNet, ConvNeXt, MambaOut, Swin, EfficientNet, MobileNet and others of consecutive stages"
 
@@ -29,16 +31,17 @@ _RUN_ALL_THEIR_CHILDREN = (nn.Sequential, regnet.RegStage)
 
 @dataclass(frozen=True)
 class Stage:
-    """The part of a backbone between two levels of its pyramid; its first block reduces the resolution.
+    """The part of a backbone between two levels of its pyramid; its first block reduces the resolution, or dilates.
 
     Attributes:
         modules: what the stage runs, in order.
         entry: the module whose input is the stage's, read by all branches of the first block.
-        kernel: side of the kernel that reduces the resolution.
-        stride: its step.
+        kernel: side of the kernel that reduces the resolution; 1 where none does.
+        stride: its step; 1 in a stage that dilates instead.
         in_channels: channels of the level before.
         out_channels: channels of this level.
         channels_last: the stage's input is [B, H, W, C] instead of [B, C, H, W].
+        mixed: modules with outputs [B, out_channels, H, W] where mixers belong, in stages without convolutions for it.
     """
 
     modules: tuple[nn.Module, ...]
@@ -48,6 +51,7 @@ class Stage:
     in_channels: int
     out_channels: int
     channels_last: bool = False
+    mixed: tuple[nn.Module, ...] = ()
 
     def as_layer(self) -> nn.Conv2d:
         """One convolution, without memory, that changes grid and channels as the stage does."""
@@ -57,8 +61,14 @@ class Stage:
         """Let the stage see its input through ``prefilter``: [B, in_channels, H, W] to the same shape."""
         insert_before(self.entry, prefilter, self.channels_last)
 
+    def insert_modulation(self, modulation: nn.Module) -> None:
+        """Let the stage see its input modulated, before a prefilter: [B, in_channels, H, W] to that and its warp."""
+        insert_modulation(self.entry, modulation, self.channels_last)
+
     def insert_mixers(self, create: Callable[[int], nn.Module]) -> None:
         """Let a mixer work on the output of the spatial convolution of every block: conv2, or the depthwise one.
+
+        In stages that name other modules (:attr:`mixed`) it works on theirs.
 
         Args:
             create: called with the channels of a convolution's output.
@@ -73,18 +83,20 @@ class Stage:
             for kind, path in _SPATIAL_CONVOLUTION.items()
             if isinstance(block, kind)
         ]
-        if not convolutions:
+        if not convolutions and not self.mixed:
             known = ", ".join(f"{kind.__module__}.{kind.__name__}" for kind in _SPATIAL_CONVOLUTION)
             raise ValueError(f"{type(self.entry).__name__} has no place for a mixer; blocks that have one: {known}")
         for convolution in convolutions:
             insert_after(convolution, create(convolution.get_parameter("weight").shape[0]))
+        for module in self.mixed:
+            insert_after(module, create(self.out_channels))
 
 
 def find_stages(body: Any, levels: Sequence[int]) -> list[Stage]:
     """Find the stages that lead from one level of the pyramid to the next.
 
     Args:
-        body: the result of ``timm.create_model(..., features_only=True)``.
+        body: a timm network, with or without ``features_only=True``.
         levels: which of the network's outputs are the levels, fine to coarse.
 
     Returns:
@@ -93,9 +105,9 @@ def find_stages(body: Any, levels: Sequence[int]) -> list[Stage]:
     Raises:
         ValueError: a level does not begin with a block that reduces the resolution; lists the known families.
     """
-    parts = dict(_parts(body))
+    info = body.feature_info if isinstance(body.feature_info, FeatureInfo) else _every_level(body.feature_info)
+    parts = dict(_parts(body, info.module_name()))
     names = list(parts)
-    info = body.feature_info
     ends = [_position(names, info.module_name()[level]) for level in levels]
     channels, strides = ([of_all[level] for level in levels] for of_all in (info.channels(), info.reduction()))
     channels_last = getattr(body, "output_fmt", "NCHW") == "NHWC"  # timm leaves it out where it is NCHW
@@ -108,10 +120,15 @@ def find_stages(body: Any, levels: Sequence[int]) -> list[Stage]:
     return stages
 
 
-def _parts(body: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """What a feature network runs, in order, by the names in its ``feature_info``."""
+def _every_level(levels: list[dict[str, Any]]) -> FeatureInfo:
+    """The ``feature_info`` of a network that is not ``features_only``."""
+    return FeatureInfo(levels, tuple(range(len(levels))))
+
+
+def _parts(body: nn.Module, levels: Sequence[str]) -> Iterator[tuple[str, nn.Module]]:
+    """What a network runs, in order, by the names of its levels: parts of a part where those are levels."""
     for name, child in body.named_children():
-        if name == "blocks" and isinstance(child, nn.Sequential):  # EfficientNet and MobileNet
+        if isinstance(child, nn.Sequential) and any(level.startswith(f"{name}.") for level in levels):
             yield from ((f"{name}.{i}", part) for i, part in enumerate(child))
         else:
             yield name, child
@@ -132,7 +149,9 @@ def _entry(modules: Sequence[nn.Module]) -> nn.Module:
 
 
 def _reducing_kernel(entry: nn.Module, stride: int) -> int:
-    """Side of the largest kernel with this stride: the main branch's, where the shortcut has another."""
+    """Side of the largest kernel with this stride: the main branch's, where the shortcut has another; 1 if it is 1."""
+    if stride == 1:
+        return 1
     layers = [layer for module in entry.modules() if (layer := describe(module)) and layer.obstacle is None]
     kernels = [layer.kernel[0] for layer in layers if layer.stride[0] == stride]
     if not kernels:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any timm backbone with pyramid features as an encoder: strides 4, 8, 16 and 32, NCHW, any image size."""
+"""Any timm backbone with pyramid features as an encoder: four levels from stride 4 on, NCHW, any image size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .stages import Stage, find_stages
 from .weights import load_weights
 
 STRIDES = (4, 8, 16, 32)
-"""The strides of the pyramid that every decoder takes, fine to coarse."""
+"""The strides of the pyramid, fine to coarse, where no stage is dilated; every decoder takes it."""
 
 _SWIN = ("swin_transformer", "swin_transformer_v2", "swin_transformer_v2_cr")
 
@@ -42,10 +42,12 @@ class TimmEncoder(nn.Module):
         in_channels: channels of the image; the first convolution of loaded weights is adapted when it differs.
         drop_path_rate: stochastic depth, in [0, 1), active in training only.
         options: further arguments of the timm model, such as ``{"stem_width": 16}``.
+        output_stride: 32; or 16 or 8, after which the stages dilate instead of striding, for families that can
+            (ResNet, RegNet, ConvNeXt, EfficientNet, MobileNet, ...).
 
     Attributes:
         channels: channels of the four maps, fine to coarse.
-        strides: :data:`STRIDES`.
+        strides: of the four maps: :data:`STRIDES`, none above ``output_stride``.
         in_channels: channels of the image.
 
     Raises:
@@ -53,6 +55,8 @@ class TimmEncoder(nn.Module):
 
     >>> TimmEncoder("test_resnet").channels
     (32, 48, 192, 96)
+    >>> TimmEncoder("resnet18", output_stride=8).strides
+    (4, 8, 8, 8)
     """
 
     def __init__(
@@ -62,18 +66,19 @@ class TimmEncoder(nn.Module):
         in_channels: int = 3,
         drop_path_rate: float = 0.0,
         options: Mapping[str, Any] | None = None,
+        output_stride: int = 32,
     ) -> None:
         super().__init__()
         check_name(name, pretrained=weights == "imagenet")
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
-        arguments = _arguments(name, in_channels, drop_path_rate, options or {})
+        self.strides = _pyramid_strides(output_stride)
+        arguments = _arguments(name, in_channels, drop_path_rate, output_stride) | dict(options or {})
         body = _build(name, weights == "imagenet", arguments)
-        self._indices = _pyramid_indices(name, body.feature_info.reduction())
+        self._indices = _pyramid_indices(name, body.feature_info.reduction(), self.strides)
         self._channels_last = getattr(body, "output_fmt", "NCHW") == "NHWC"  # timm leaves it out where it is NCHW
         self._multiple = next((m for f, m in _IMAGE_MULTIPLES.items() if is_model_in_modules(name, (f,))), 1)
         self._image_size = _only_image_size(name, arguments)
-        self.strides = STRIDES
         self.channels: tuple[int, ...] = tuple(body.feature_info.channels()[i] for i in self._indices)
         self.in_channels = in_channels
         self.body: nn.Module = body
@@ -103,11 +108,12 @@ class TimmEncoder(nn.Module):
         if self._channels_last:
             features = [x.permute(0, 3, 1, 2) for x in features]
         if self._multiple > 1:
-            features = [x[..., : -(-height // s), : -(-width // s)] for x, s in zip(features, STRIDES, strict=True)]
+            sizes = [(-(-height // stride), -(-width // stride)) for stride in self.strides]
+            features = [x[..., :rows, :columns] for x, (rows, columns) in zip(features, sizes, strict=True)]
         return features
 
     def stages(self) -> list[Stage]:
-        """The stages that lead to strides 8, 16 and 32, where prefilters and mixers can be put in.
+        """The stages that lead to the three coarser levels, where modules can be put in; dilated ones have stride 1.
 
         Raises:
             ValueError: they are not known for this backbone; lists the families for which they are.
@@ -132,14 +138,16 @@ def check_name(name: str, pretrained: bool) -> None:
         raise ValueError(f"timm has no pretrained weights for {name!r}; weights may be None or the path of a file")
 
 
-def _arguments(name: str, in_channels: int, drop_path_rate: float, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What the timm model is built with; a rate of 0 is left out because not every backbone knows stochastic depth."""
+def _arguments(name: str, in_channels: int, drop_path_rate: float, output_stride: int) -> dict[str, Any]:
+    """What the timm model is built with; what not every backbone knows is left out where it changes nothing."""
     arguments: dict[str, Any] = {"in_chans": in_channels}
     if is_model_in_modules(name, _SWIN):
         arguments["strict_img_size"] = False
     if drop_path_rate:
         arguments["drop_path_rate"] = drop_path_rate
-    return arguments | dict(options)
+    if output_stride != STRIDES[-1]:
+        arguments["output_stride"] = output_stride
+    return arguments
 
 
 def _build(name: str, pretrained: bool, arguments: Mapping[str, Any]) -> Any:
@@ -149,15 +157,21 @@ def _build(name: str, pretrained: bool, arguments: Mapping[str, Any]) -> Any:
         raise ValueError(f"timm's {name!r} does not take {dict(arguments)}: {error}") from error
 
 
-def _pyramid_indices(name: str, strides: list[int]) -> tuple[int, ...]:
-    """The last feature map of each stride in :data:`STRIDES`."""
-    missing = [stride for stride in STRIDES if stride not in strides]
-    if missing:
+def _pyramid_strides(output_stride: int) -> tuple[int, ...]:
+    if output_stride not in STRIDES[1:]:
+        raise ValueError(f"output_stride must be one of {', '.join(map(str, STRIDES[1:]))}, got {output_stride}")
+    return tuple(min(stride, output_stride) for stride in STRIDES)
+
+
+def _pyramid_indices(name: str, strides: list[int], wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """The last feature map of each wanted stride, or the last ones where several levels have it."""
+    found = {stride: [i for i, s in enumerate(strides) if s == stride] for stride in wanted}
+    if any(len(found[stride]) < wanted.count(stride) for stride in wanted):
         raise ValueError(
             f"{name!r} has features at strides {', '.join(map(str, strides))}; "
-            f"a pyramid of {', '.join(map(str, STRIDES))} is needed"
+            f"a pyramid of {', '.join(map(str, wanted))} is needed"
         )
-    return tuple(max(i for i, s in enumerate(strides) if s == stride) for stride in STRIDES)
+    return tuple(i for stride, indices in found.items() for i in indices[-wanted.count(stride) :])
 
 
 def _only_image_size(name: str, arguments: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-LAYOUTS: dict[str, str] = {"seg-aliasing": "seg_aliasing", "segnext": "segnext"}
+LAYOUTS: dict[str, str] = {"seg-aliasing": "seg_aliasing", "segnext": "segnext", "internimage": "internimage"}
 """The module of this package that knows a layout: it has ``load(state_dict, *, options) -> network``."""
 
 
@@ -19,7 +19,7 @@ def load_published(state_dict: Mapping[str, Any], layout: str = "seg-aliasing", 
 
     Args:
         state_dict: what ``torch.load(path, weights_only=True)`` gives: tensors by their published keys, bare or under
-            ``state_dict``, with or without the ``module.`` of parallel training.
+            ``state_dict`` or ``model``, with or without the ``module.`` of parallel training.
         layout: one of :data:`LAYOUTS`.
         options: what the checkpoint does not tell, see the layout's function, such as
             :func:`dealias.compat.seg_aliasing.load`.
@@ -41,12 +41,14 @@ def load_published(state_dict: Mapping[str, Any], layout: str = "seg-aliasing", 
 
 
 def tensors(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, bare or under ``state_dict``, with or without the ``module.`` of parallel training.
+    """The tensors of a checkpoint, bare or under a key, with or without the ``module.`` of parallel training.
+
+    The key is ``state_dict``, or ``model`` as in files of classifiers.
 
     Raises:
         ValueError: there are none, or other things with them.
     """
-    state = checkpoint.get("state_dict", checkpoint)
+    state = checkpoint.get("state_dict", checkpoint.get("model", checkpoint))
     strangers = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
     if strangers or not state:
         raise ValueError(f"the checkpoint must hold tensors by key, found {', '.join(strangers[:5]) or 'nothing'}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 Rules = Mapping[str, str]
@@ -19,6 +20,17 @@ def published_name(key: str, rules: Rules) -> str:
         if matches:
             return renamed
     return key
+
+
+def shape_of(weights: Mapping[str, Tensor], key: str) -> torch.Size:
+    """The shape of a published weight.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if key not in weights:
+        raise ValueError(f"no checkpoint of this layout: {key} is missing")
+    return weights[key].shape
 
 
 def load_renamed(network: nn.Module, weights: Mapping[str, Tensor], rules: Rules) -> None:

@@ -18,7 +18,8 @@ from dealias.filters import Blur
 from dealias.filters.blur import binomial_kernel
 from dealias.models import SegmentationModel, create_model
 
-from .renaming import Rules, load_renamed, published_name
+from . import upernet
+from .renaming import Rules, load_renamed, published_name, shape_of
 
 _ENCODERS = {
     (False, (2, 2, 2, 2)): "resnet18",
@@ -29,14 +30,6 @@ _ENCODERS = {
 }
 """timm's names by whether the blocks are bottlenecks and by their number in each stage."""
 
-_CONV_NORM_ACT = {
-    r"decoder\.pooling\.branches\.(\d)": r"decode_head.psp_modules.\1.1",
-    r"decoder\.pooling\.fuse": "decode_head.bottleneck",
-    r"decoder\.laterals\.(\d)": r"decode_head.lateral_convs.\1",
-    r"decoder\.smooth\.(\d)": r"decode_head.fpn_convs.\1",
-    r"decoder\.fuse": "decode_head.fpn_bottleneck",
-    r"auxiliary\.conv": "auxiliary_head.convs.0",
-}
 _MIXER = r"^encoder\.body\.(layer\d\.\d+)\.conv2\.mixer\."
 _RULES: Rules = {
     r"^encoder\.body\.conv1\.": "backbone.stem.",
@@ -48,10 +41,7 @@ _RULES: Rules = {
     **{rf"^encoder\.body\.layer{i}\.0\.prefilter\.norm\.": f"backbone.AdaD.{i - 1}.bn." for i in (2, 3, 4)},
     **{rf"^encoder\.body\.layer{i}\.0\.prefilter\.kernel$": f"backbone.AdaD.{i - 1}.filt" for i in (2, 3, 4)},
     r"^encoder\.body\.": "backbone.",
-    r"^decoder\.classifier\.1\.": "decode_head.conv_seg.",
-    r"^auxiliary\.classifier\.1\.": "auxiliary_head.conv_seg.",
-    **{rf"^{own}\.0\.": f"{published}.conv." for own, published in _CONV_NORM_ACT.items()},
-    **{rf"^{own}\.1\.": f"{published}.bn." for own, published in _CONV_NORM_ACT.items()},
+    **upernet.RULES,
 }
 
 
@@ -82,7 +72,7 @@ def load(
     network = create_model(
         "upernet",
         **_encoder(weights),
-        **_heads(weights),
+        **upernet.find_heads(weights),
         prefilter=prefilter or found or "daf",
         prefilter_options=options | dict(prefilter_options or {}),
         mixer="freqmix" if any(".att." in key for key in weights) else None,
@@ -118,7 +108,7 @@ def _find_prefilter(blurs: Mapping[str, Tensor], weights: Mapping[str, Tensor]) 
 
 def _encoder(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     """The arguments of ``create_model`` for the backbone."""
-    stem = _shape(weights, "backbone.stem.0.weight")
+    stem = shape_of(weights, "backbone.stem.0.weight")
     blocks = {m.groups() for key in weights if (m := re.match(r"backbone\.layer(\d)\.(\d+)\.", key))}
     depths = tuple(sum(layer == str(i) for layer, _ in blocks) for i in (1, 2, 3, 4))
     kind = ("backbone.layer1.0.conv3.weight" in weights, depths)
@@ -130,19 +120,3 @@ def _encoder(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         "encoder_options": {"stem_type": "deep", "stem_width": stem[0]},
         "in_channels": stem[1],
     }
-
-
-def _heads(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The arguments of ``create_model`` for the heads."""
-    auxiliary = any(key.startswith("auxiliary_head.") for key in weights)
-    return {
-        "classes": _shape(weights, "decode_head.conv_seg.weight")[0],
-        "decoder_channels": _shape(weights, "decode_head.fpn_bottleneck.conv.weight")[0],
-        "auxiliary": auxiliary,
-    } | ({"auxiliary_channels": _shape(weights, "auxiliary_head.convs.0.conv.weight")[0]} if auxiliary else {})
-
-
-def _shape(weights: Mapping[str, Tensor], key: str) -> torch.Size:
-    if key not in weights:
-        raise ValueError(f"no checkpoint of this layout: {key} is missing")
-    return weights[key].shape

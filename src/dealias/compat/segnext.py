@@ -28,7 +28,7 @@ from dealias.models.segnext import guide_channels, segnext_fusion
 
 from .freqfusion_variants import haar_buffers
 from .published import tensors
-from .renaming import load_renamed, published_name
+from .renaming import load_renamed, published_name, shape_of
 from .segnext_names import RULES
 
 _FIXED = re.compile(r"\.(hamming_lowpass|hamming_highpass|init_pos|dwt\.h[01]_(?:col|row))$")
@@ -63,8 +63,8 @@ def load(
         "segnext",
         **_encoder(weights),
         **_fusion(weights, fixed, fusion_options or {}),
-        classes=_shape(weights, "decode_head.conv_seg.weight")[0],
-        decoder_channels=_shape(weights, "decode_head.align.conv.weight")[0],
+        classes=shape_of(weights, "decode_head.conv_seg.weight")[0],
+        decoder_channels=shape_of(weights, "decode_head.align.conv.weight")[0],
         decomposition_options=decomposition_options,
     )
     if any(key.startswith("decode_head.low2high_convs.") for key in weights):
@@ -131,8 +131,8 @@ class _ResidualGrowing(Growing):
 def _sizes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     """The sizes of the backbone."""
     embeddings = ["patch_embed1.proj.3", *(f"patch_embed{n}.proj" for n in (2, 3, 4))]
-    channels = tuple(_shape(weights, f"backbone.{name}.weight")[0] for name in embeddings)
-    hidden = tuple(_shape(weights, f"backbone.block{n}.0.mlp.fc1.weight")[0] for n in (1, 2, 3, 4))
+    channels = tuple(shape_of(weights, f"backbone.{name}.weight")[0] for name in embeddings)
+    hidden = tuple(shape_of(weights, f"backbone.block{n}.0.mlp.fc1.weight")[0] for n in (1, 2, 3, 4))
     blocks = {m.groups() for key in weights if (m := re.match(r"backbone\.block(\d)\.(\d+)\.", key))}
     return {
         "channels": channels,
@@ -148,7 +148,7 @@ def _encoder(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     return {
         "encoder_name": name or next(iter(MSCANS)),
         "encoder_options": {} if name else sizes,
-        "in_channels": _shape(weights, "backbone.patch_embed1.proj.0.weight")[1],
+        "in_channels": shape_of(weights, "backbone.patch_embed1.proj.0.weight")[1],
     }
 
 
@@ -164,8 +164,8 @@ def _fusion(weights: Mapping[str, Tensor], fixed: Mapping[str, Tensor], options:
     for prefix in prefixes:
         if "decomposition" in found:
             _check_haar(fixed, f"{prefix}dwt.")
-        guide, hr_channels = _shape(weights, f"{prefix}hr_channel_compressor.weight")[:2]
-        guides[hr_channels, _shape(weights, f"{prefix}lr_channel_compressor.weight")[1]] = guide
+        guide, hr_channels = shape_of(weights, f"{prefix}hr_channel_compressor.weight")[:2]
+        guides[hr_channels, shape_of(weights, f"{prefix}lr_channel_compressor.weight")[1]] = guide
     if all(guide == guide_channels(*pair) for pair, guide in guides.items()):
         return {"fusion": "freqfusion", "fusion_options": found}
     return {"fusion": partial(_guided, guides, found)}
@@ -185,8 +185,8 @@ def _freqfusion_options(weights: Mapping[str, Tensor], fixed: Mapping[str, Tenso
     highpass = weights.get(f"{prefix}content_encoder2{last}.weight")
     direction = weights.get(f"{prefix}dysampler.offset.weight")
     options: dict[str, Any] = {
-        "lowpass_kernel": math.isqrt(_shape(weights, f"{prefix}content_encoder{last}.weight")[0]),
-        "encoder_kernel": _shape(weights, f"{prefix}content_encoder{first}.weight")[-1],
+        "lowpass_kernel": math.isqrt(shape_of(weights, f"{prefix}content_encoder{last}.weight")[0]),
+        "encoder_kernel": shape_of(weights, f"{prefix}content_encoder{first}.weight")[-1],
         "use_high_pass": highpass is not None,
         "hamming_window": _has_window(fixed, f"{prefix}hamming_lowpass"),
         "feature_resample": direction is not None,
@@ -205,7 +205,7 @@ def _freqfusion_options(weights: Mapping[str, Tensor], fixed: Mapping[str, Tenso
 
 
 def _has_window(fixed: Mapping[str, Tensor], key: str) -> bool:
-    side = _shape(fixed, key)[-1]
+    side = shape_of(fixed, key)[-1]
     if side > 1 and not torch.allclose(fixed[key].float(), hamming_2d(side), atol=1e-6):
         raise ValueError(f"{key} must be a Hamming window, got {fixed[key].flatten().tolist()}")
     return side > 1
@@ -217,9 +217,3 @@ def _check_haar(fixed: Mapping[str, Tensor], prefix: str) -> None:
         if key not in fixed or not torch.allclose(fixed[key].float(), value, atol=1e-6):
             found = fixed[key].flatten().tolist() if key in fixed else "nothing"
             raise ValueError(f"{key} must be the Haar filter {value.flatten().tolist()}, got {found}")
-
-
-def _shape(weights: Mapping[str, Tensor], key: str) -> torch.Size:
-    if key not in weights:
-        raise ValueError(f"no checkpoint of this layout: {key} is missing")
-    return weights[key].shape

@@ -26,7 +26,7 @@ def insert_before(layer: nn.Module, prefilter: nn.Module, channels_last: bool = 
     Raises:
         ValueError: the layer is a container, or has a prefilter.
     """
-    _check(layer, BEFORE)
+    check_room(layer, BEFORE)
     layer.add_module(BEFORE, prefilter)
     layer.register_forward_pre_hook(_filter_channels_last if channels_last else _filter)
 
@@ -41,7 +41,7 @@ def insert_after(layer: nn.Module, module: nn.Module) -> None:
     Raises:
         ValueError: the layer is a container, or has a module after it.
     """
-    _check(layer, AFTER)
+    check_room(layer, AFTER)
     layer.add_module(AFTER, module)
     layer.register_forward_hook(_mix)
 
@@ -62,7 +62,12 @@ def prefilter_of(layer: nn.Module) -> nn.Module | None:
     return None
 
 
-def _check(layer: nn.Module, name: str) -> None:
+def check_room(layer: nn.Module, name: str) -> None:
+    """Raise if nothing can be put into a layer as its child ``name``.
+
+    Raises:
+        ValueError: the layer is a container, or has such a child.
+    """
     if isinstance(layer, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):
         raise ValueError(f"a {type(layer).__name__} runs all its children; give the first or last of them instead")
     if name in dict(layer.named_children()):

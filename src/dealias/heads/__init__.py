@@ -7,8 +7,12 @@ from .direct import DirectHead
 from .fcn import FCNHead
 from .fpn import FPNHead
 from .ham import Hamburger, HamHead, group_norm
+from .head import Head
 from .nmf import NMF
+from .panoptic_merge import MergeSettings, merge_panoptic
+from .psp import PSPHead
 from .segformer import SegFormerHead
+from .semantic_fpn import SemanticFPNHead
 from .unet import UNetHead
 from .upernet import PyramidPooling, UPerHead
 
@@ -22,14 +26,19 @@ __all__ = [
     "Growing",
     "HamHead",
     "Hamburger",
+    "Head",
+    "MergeSettings",
     "NormFactory",
+    "PSPHead",
     "PyramidPooling",
     "SegFormerHead",
+    "SemanticFPNHead",
     "Straight",
     "UNetHead",
     "UPerHead",
     "concatenation",
     "group_norm",
     "interleave",
+    "merge_panoptic",
     "resize",
 ]

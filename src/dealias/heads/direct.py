@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from dealias.fusion import FusionFactory
 
 from .blocks import Classifier, ConvNormAct, NormFactory
+from .head import Head
 
 
-class DirectHead(nn.Module):
+class DirectHead(Head):
     """Upsample the coarsest level in one step, guided by the finest one; then score the classes.
 
     A 1x1 convolution + norm + ReLU before the fusion; a 3x3 convolution + norm + ReLU, dropout and 1x1 classifier after
@@ -53,14 +54,14 @@ class DirectHead(nn.Module):
                 f"{type(self.fusion).__name__} has {self.fusion.factor}"
             )
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Score the classes at the finest level.
+    def embed(self, features: Sequence[Tensor]) -> Tensor:
+        """Upsample to the finest level.
 
         Args:
             features: maps [B, channels[i], H_i, W_i], fine to coarse; the first and the last are used.
 
         Returns:
-            Logits [B, classes, H_0, W_0].
+            [B, width, H_0, W_0].
         """
         _, upsampled = self.fusion(features[0], self.project(features[-1]))
-        return self.classifier(self.smooth(upsampled))
+        return self.smooth(upsampled)

@@ -11,9 +11,10 @@ from dealias.fusion import FusionFactory
 from dealias.necks import TopDown
 
 from .blocks import Classifier, ConvNormAct, NormFactory
+from .head import Head
 
 
-class FPNHead(nn.Module):
+class FPNHead(Head):
     """Top-down pyramid; 3x3 convolution + norm + ReLU, dropout and 1x1 classifier on its finest level.
 
     The coarse levels reach the result through the fusions alone, which makes it the plainest place to compare them.
@@ -41,13 +42,13 @@ class FPNHead(nn.Module):
         self.classifier = Classifier(width, classes, dropout)
         self.neck = TopDown(channels, width, fusion)  # fusions last: one seed, the same other weights for all of them
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Score the classes at the finest level.
+    def embed(self, features: Sequence[Tensor]) -> Tensor:
+        """Compute the finest level.
 
         Args:
             features: maps [B, channels[i], H_i, W_i], fine to coarse.
 
         Returns:
-            Logits [B, classes, H_0, W_0].
+            [B, width, H_0, W_0].
         """
-        return self.classifier(self.smooth(self.neck(features)[0]))
+        return self.smooth(self.neck(features)[0])

@@ -13,6 +13,7 @@ from dealias.fusion import FusionFactory
 
 from .blocks import Classifier, ConvNormAct, NormFactory
 from .concatenation import concatenation
+from .head import Head
 from .nmf import NMF
 
 
@@ -45,7 +46,7 @@ class Hamburger(nn.Module):
         return F.relu(x + self.leave(self.decomposition(F.relu(self.enter(x)))))
 
 
-class HamHead(nn.Module):
+class HamHead(Head):
     """Concatenate levels on the finest grid, squeeze to ``width`` channels, add global context, classify.
 
     With interpolation as the fusion this is SegNeXt's own head; with FreqFusion that of SegNeXt + FreqFusion
@@ -80,14 +81,14 @@ class HamHead(nn.Module):
         # fusions last: one seed, the same other weights for all of them
         self.path = concatenation(channels, fusion)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Score the classes at the finest level that is used.
+    def embed(self, features: Sequence[Tensor]) -> Tensor:
+        """Concatenate at the finest level that is used, and add context.
 
         Args:
             features: maps [B, C_i, H_i, W_i], fine to coarse, the last of which are the levels that are used.
 
         Returns:
-            Logits [B, classes, H, W], the size of the finest of these.
+            [B, width, H, W], the size of the finest of these.
         """
         squeezed = self.squeeze(self.path(features[-self.levels :]))
-        return self.classifier(self.align(self.hamburger(squeezed)))
+        return self.align(self.hamburger(squeezed))

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from dealias.fusion import Fusion, FusionFactory
 
 from .blocks import Classifier, ConvNormAct, NormFactory
+from .head import Head
 
 
-class SegFormerHead(nn.Module):
+class SegFormerHead(Head):
     """Embed every level linearly, bring all to the size of the finest, concatenate, merge by a 1x1 convolution.
 
     A fusion for any ratio of sizes (:attr:`~dealias.fusion.Fusion.factor` None) brings each level there at once, guided
@@ -49,21 +50,21 @@ class SegFormerHead(nn.Module):
         # fusions last: one seed, the same other weights for all of them
         self.steps = nn.ModuleList(_steps(fusion, width, len(channels)))
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Score the classes at the finest level.
+    def embed(self, features: Sequence[Tensor]) -> Tensor:
+        """Merge all levels at the finest level.
 
         Args:
             features: maps [B, channels[i], H_i, W_i], fine to coarse; where the fusion asks for it, each half as large
                 as the one before, rounded up or down.
 
         Returns:
-            Logits [B, classes, H_0, W_0].
+            [B, width, H_0, W_0].
         """
         levels = [embed(x) for embed, x in zip(self.embeddings, features, strict=True)]
         guides, maps = levels[: len(self.steps)], levels[len(self.steps) :]
         for guide, step in zip(reversed(guides), self.steps, strict=True):
             maps = step(guide, maps)
-        return self.classifier(self.merge(torch.cat(maps, dim=1)))
+        return self.merge(torch.cat(maps, dim=1))
 
 
 class _Step(nn.Module):

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from dealias.fusion import FusionFactory
 
 from .blocks import Classifier, ConvNormAct, NormFactory
+from .head import Head
 
 
-class UNetHead(nn.Module):
+class UNetHead(Head):
     """From coarse to fine: fuse a level with what came from below, concatenate, two 3x3 convolutions + norm + ReLU.
 
     ``x <- convolutions(cat(hr', up))`` with ``hr', up = fusion(level, x)``, first for the coarsest level as ``x``.
@@ -51,17 +52,17 @@ class UNetHead(nn.Module):
         # fusions last: one seed, the same other weights for all of them
         self.fusions = nn.ModuleList(fusion(skip, deep) for skip, deep in zip(skips, below, strict=True))
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Score the classes at the finest level.
+    def embed(self, features: Sequence[Tensor]) -> Tensor:
+        """Go down to the finest level.
 
         Args:
             features: maps [B, channels[i], H_i, W_i], fine to coarse; where the fusion asks for it, each half as large
                 as the one before, rounded up or down.
 
         Returns:
-            Logits [B, classes, H_0, W_0].
+            [B, width, H_0, W_0].
         """
         *skips, x = features
         for skip, fusion, block in reversed(list(zip(skips, self.fusions, self.blocks, strict=True))):
             x = block(torch.cat(fusion(skip, x), dim=1))
-        return self.classifier(x)
+        return x

@@ -13,6 +13,7 @@ from dealias.fusion import FusionFactory
 from dealias.necks import TopDownPath
 
 from .blocks import Classifier, ConvNormAct, NormFactory, resize
+from .head import Head
 
 
 class PyramidPooling(nn.Module):
@@ -52,7 +53,7 @@ class PyramidPooling(nn.Module):
         return self.fuse(torch.cat([x, *pooled], dim=1))
 
 
-class UPerHead(nn.Module):
+class UPerHead(Head):
     """Pyramid pooling on the coarsest level, a top-down path with any fusion, and a prediction from all levels at once.
 
     Every fused level but the coarsest passes a 3x3 convolution; all are resized to the finest one, concatenated, fused
@@ -86,14 +87,14 @@ class UPerHead(nn.Module):
         # fusions last: one seed, the same other weights for all of them
         self.path = TopDownPath(width, len(channels), fusion)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Score the classes at the finest level.
+    def embed(self, features: Sequence[Tensor]) -> Tensor:
+        """Fuse all levels at the finest level.
 
         Args:
             features: maps [B, channels[i], H_i, W_i], fine to coarse.
 
         Returns:
-            Logits [B, classes, H_0, W_0].
+            [B, width, H_0, W_0].
         """
         *fine, coarsest = features
         levels = [lateral(x) for lateral, x in zip(self.laterals, fine, strict=True)]
@@ -101,4 +102,4 @@ class UPerHead(nn.Module):
         smoothed = [smooth(x) for smooth, x in zip(self.smooth, fused, strict=True)]
         finest, *coarser = [*smoothed, context]
         size = (finest.shape[-2], finest.shape[-1])
-        return self.classifier(self.fuse(torch.cat([finest, *(resize(x, size) for x in coarser)], dim=1)))
+        return self.fuse(torch.cat([finest, *(resize(x, size) for x in coarser)], dim=1))

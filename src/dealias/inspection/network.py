@@ -116,8 +116,9 @@ def describe(config: Mapping[str, Any]) -> str:
     >>> describe({"arch": "fpn", "encoder_name": "resnet18", "fusion": "carafe", "prefilter": "none"})
     'fpn with resnet18, carafe'
     """
-    parts = [part for key in ("fusion", "prefilter", "mixer") if (part := config.get(key)) not in (None, "none")]
-    return ", ".join(["{arch} with {encoder_name}".format(**config), *parts])
+    parts = [config.get(key) for key in ("fusion", "prefilter", "mixer", "modulation")]
+    named = [part for part in parts if part not in (None, "none")]
+    return ", ".join(["{arch} with {encoder_name}".format(**config), *named])
 
 
 def _arguments(description: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import nn
 
 from dealias.fusion import FusionFactory
-from dealias.heads import DirectHead, FCNHead, FPNHead, SegFormerHead, UNetHead, UPerHead
+from dealias.heads import DirectHead, FCNHead, FPNHead, PSPHead, SegFormerHead, UNetHead, UPerHead
 
 from .segnext import segnext_head
 
@@ -27,7 +27,7 @@ def _upernet(
 ) -> Heads:
     """UPerNet: pyramid pooling, a top-down path, and all levels merged at stride 4 (arXiv:1807.10221)."""
     # the decoder last, because the fusions inside it come last of all
-    second = FCNHead(channels, classes, auxiliary_channels, dropout=dropout) if auxiliary else None
+    second = _second(channels, classes, auxiliary, auxiliary_channels, dropout)
     return UPerHead(channels, classes, fusion, decoder_channels, dropout), second
 
 
@@ -79,6 +79,41 @@ def _direct(
     return DirectHead(channels, classes, fusion, decoder_channels, dropout), None
 
 
+def _fcn(
+    channels: tuple[int, ...],
+    classes: int,
+    unused: FusionFactory,
+    *,
+    decoder_channels: int = 512,
+    dropout: float = 0.1,
+    auxiliary: bool = False,
+    auxiliary_channels: int = 256,
+) -> Heads:
+    """Fully convolutional network: two 3x3 convolutions on the coarsest level, dilated or not (arXiv:1411.4038)."""
+    decoder = FCNHead(channels, classes, decoder_channels, level=len(channels) - 1, dropout=dropout, depth=2)
+    return decoder, _second(channels, classes, auxiliary, auxiliary_channels, dropout)
+
+
+def _pspnet(
+    channels: tuple[int, ...],
+    classes: int,
+    unused: FusionFactory,
+    *,
+    decoder_channels: int = 512,
+    dropout: float = 0.1,
+    auxiliary: bool = False,
+    auxiliary_channels: int = 256,
+) -> Heads:
+    """PSPNet: pyramid pooling on the coarsest level, dilated or not (arXiv:1612.01105)."""
+    decoder = PSPHead(channels, classes, decoder_channels, dropout)
+    return decoder, _second(channels, classes, auxiliary, auxiliary_channels, dropout)
+
+
+def _second(channels: tuple[int, ...], classes: int, wanted: bool, width: int, dropout: float) -> FCNHead | None:
+    """The auxiliary head of the published recipes, on the third level."""
+    return FCNHead(channels, classes, width, dropout=dropout) if wanted else None
+
+
 ARCHITECTURES: dict[str, Callable[..., Heads]] = {
     "upernet": _upernet,
     "fpn": _fpn,
@@ -86,5 +121,10 @@ ARCHITECTURES: dict[str, Callable[..., Heads]] = {
     "segformer": _segformer,
     "segnext": segnext_head,
     "direct": _direct,
+    "fcn": _fcn,
+    "pspnet": _pspnet,
 }
 """Every architecture by name: ``(channels, classes, fusion, **options) -> (decoder, auxiliary head or None)``."""
+
+ONE_LEVEL = ("fcn", "pspnet")
+"""Those whose decoder works on the coarsest level alone, at any stride, and has no place for a fusion."""

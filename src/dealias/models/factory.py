@@ -5,25 +5,39 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
-from dealias.backbones import create_encoder
+from dealias.backbones import STRIDES, create_encoder
 from dealias.fusion import FusionFactory, create_fusion, list_fusions
 
-from .architectures import ARCHITECTURES
-from .insertions import insert_mixers, insert_prefilters
+from .architectures import ARCHITECTURES, ONE_LEVEL
+from .arguments import check_counts, describe_fusion, fusion_factory, plain
+from .demodulation import modulate
+from .detectors import create_detector
+from .insertions import NONE, insert_mixers, insert_prefilters
+from .rcnn import DETECTORS
 from .segmentation import SegmentationModel
 from .segnext import segnext_fusion
 
+TASKS: dict[str, Mapping[str, object]] = {"segmentation": ARCHITECTURES, "detection": DETECTORS}
+"""The architectures of each task by name."""
 
-def list_models() -> list[str]:
+
+def list_models(task: str | None = None) -> list[str]:
     """The architectures that :func:`create_model` knows.
 
-    >>> "unet" in list_models()
-    True
+    Args:
+        task: one of :data:`TASKS`; None: all.
+
+    Raises:
+        ValueError: unknown task.
+
+    >>> list_models("detection")
+    ['faster_rcnn', 'mask_rcnn', 'panoptic_fpn']
     """
-    return list(ARCHITECTURES)
+    if task is not None and task not in TASKS:
+        raise ValueError(f"unknown task {task!r}; known: {', '.join(TASKS)}")
+    return [name for key, names in TASKS.items() if task in (None, key) for name in names]
 
 
 def create_model(
@@ -35,90 +49,132 @@ def create_model(
     fusion: str | FusionFactory = "bilinear",
     prefilter: str | None = None,
     mixer: str | None = None,
+    modulation: str | None = None,
     *,
     fusion_options: Mapping[str, Any] | None = None,
     prefilter_options: Mapping[str, Any] | None = None,
     mixer_options: Mapping[str, Any] | None = None,
+    modulation_options: Mapping[str, Any] | None = None,
     released: bool = False,
     encoder_options: Mapping[str, Any] | None = None,
     drop_path_rate: float = 0.0,
+    output_stride: int = 32,
     **options: Any,
 ) -> SegmentationModel:
-    """Build a segmentation network.
+    """Build a segmentation network, or a detector.
 
-    One seed gives networks that differ in fusion, prefilter or mixer alone the same other weights: the fusions are made
-    last, prefilters and mixers from random numbers of their own.
+    A detector, one of ``"faster_rcnn"``, ``"mask_rcnn"`` and ``"panoptic_fpn"``, is no :class:`SegmentationModel` but a
+    :class:`~dealias.models.DetectionModel`; its options are those of :func:`~dealias.models.create_detector`, whose
+    annotations have that type. The architectures and options below are those of segmentation networks.
+
+    One seed gives networks that differ in fusion, prefilter, mixer or modulation alone the same other weights: the
+    fusions are made last, the others from random numbers of their own.
 
     Args:
         arch: ``"upernet"`` (arXiv 1807.10221), ``"fpn"`` (semantic FPN, prediction from its finest level), ``"unet"``
             (U-Net's decoder, down to stride 4), ``"segformer"`` (SegFormer's all-MLP head, arXiv 2105.15203),
-            ``"segnext"`` (Hamburger head at stride 8, arXiv 2209.08575) or ``"direct"`` (the coarsest level upsampled
-            to stride 4 in one step: fusions for any ratio, or with an option ``scale`` of 8).
-        encoder_name: a name from :data:`dealias.backbones.MSCANS`, or any timm backbone with features at strides 4, 8,
-            16 and 32.
+            ``"segnext"`` (Hamburger head at stride 8, arXiv 2209.08575), ``"direct"`` (the coarsest level upsampled to
+            stride 4 in one step: fusions for any ratio, or with an option ``scale`` of 8), ``"fcn"`` (two convolutions
+            on the coarsest level, arXiv 1411.4038) or ``"pspnet"`` (pyramid pooling on it, arXiv 1612.01105).
+        encoder_name: a name from :data:`dealias.backbones.MSCANS` or :data:`dealias.backbones.INTERNIMAGES`, or any
+            timm backbone with features at strides 4, 8, 16 and 32.
         encoder_weights: None, ``"imagenet"`` (timm backbones) or the path of a local file; see
             :func:`~dealias.backbones.create_encoder`.
         in_channels: channels of the images.
         classes: number of classes.
         fusion: a name from :func:`dealias.fusion.list_fusions`, or a factory ``(hr_channels, lr_channels) -> Fusion``.
+            fcn and pspnet fuse nothing: they take ``"bilinear"``, which is how their scores are resized.
         prefilter: a name from :func:`dealias.filters.list_prefilters`, or None: the filter at the inputs of the stages
             that lead to strides 8, 16 and 32 (arXiv 2403.09065); the stem and its pool stay as they are.
         mixer: a name from :func:`dealias.mixing.list_mixers`, ``"none"`` or None: after the spatial convolution, before
             its norm, of every block of the same stages.
+        modulation: ``"ars"``, ``"none"`` or None: adaptive resampling at the inputs of the same stages, before their
+            prefilters (arXiv 2507.11893). fcn and pspnet then work on the warped grid and MSAU brings their scores to
+            the finest level's; other decoders get every level demodulated. At first all this is the identity.
         fusion_options: options of the fusion of that name, such as ``{"compressed_channels": 64}``. In segnext those of
             FreqFusion have other defaults, see :func:`~dealias.models.segnext.segnext_fusion`.
         prefilter_options: options of the prefilter. Without ``cutoff`` that of ``"daf"`` follows from the stage.
         mixer_options: options of the mixer.
+        modulation_options: options of the modulation, see :class:`~dealias.modulation.ARS`, and as ``"msau"`` a mapping
+            of those of :class:`~dealias.modulation.MSAU`, which other decoders than fcn's and pspnet's have only if it
+            is given.
         released: compute prefilter and mixer as the published code does, for published weights: ``"daf"`` with cutoff
             0.35 and the published mask, ``"adaptive_blur"`` and ``"freqmix"`` in their released forms. Options that are
             given go before.
         encoder_options: further arguments of the backbone.
         drop_path_rate: stochastic depth of the encoder, in [0, 1).
-        options: of the architecture. All: ``decoder_channels`` (upernet 512, unet 64 at the finest level and twice as
-            many per coarser one, others 256), ``dropout`` (0.1). upernet: ``auxiliary`` (an FCN head on the third
-            level, for :meth:`SegmentationModel.forward_train`; off) and ``auxiliary_channels`` (256).
-            segnext: ``decomposition_options``, those of :class:`~dealias.heads.NMF`, such as ``{"rank": 32}``.
+        output_stride: stride of the coarsest level: 32; or, in fcn and pspnet, 16 or 8, by dilation, see
+            :class:`~dealias.backbones.TimmEncoder`.
+        options: of the architecture. All: ``decoder_channels`` (upernet, fcn and pspnet 512, unet 64 at the finest
+            level and twice as many per coarser one, others 256), ``dropout`` (0.1). upernet, fcn and pspnet:
+            ``auxiliary`` (an FCN head on the third level, for :meth:`SegmentationModel.forward_train`; off) and
+            ``auxiliary_channels`` (256). segnext: ``decomposition_options``, those of :class:`~dealias.heads.NMF`, such
+            as ``{"rank": 32}``.
 
     Raises:
-        ValueError: unknown architecture, backbone, fusion, prefilter, mixer or option, or a backbone without a place
-            for them; the message lists the known ones.
+        ValueError: unknown architecture, backbone, fusion, prefilter, mixer, modulation or option, or a backbone
+            without a place for them; the message lists the known ones. Or a fusion or an output stride that the
+            architecture cannot have.
 
     >>> import torch
     >>> model = create_model("fpn", "test_resnet", classes=5, decoder_channels=16).eval()
     >>> model(torch.zeros(1, 3, 33, 47)).shape
     torch.Size([1, 5, 33, 47])
     """
+    if arch in DETECTORS:
+        _check_detector(arch, modulation, modulation_options or {}, output_stride)
+        detector: Any = create_detector(  # its type is another one, as said above
+            arch,
+            encoder_name,
+            encoder_weights,
+            in_channels,
+            classes,
+            fusion,
+            prefilter,
+            mixer,
+            fusion_options=fusion_options,
+            prefilter_options=prefilter_options,
+            mixer_options=mixer_options,
+            released=released,
+            encoder_options=encoder_options,
+            drop_path_rate=drop_path_rate,
+            **options,
+        )
+        return detector
     if arch not in ARCHITECTURES:
-        raise ValueError(f"unknown architecture {arch!r}; known: {', '.join(ARCHITECTURES)}")
+        raise ValueError(f"unknown architecture {arch!r}; known: {', '.join(list_models())}")
     options = _with_defaults(arch, options)
-    counts = {"in_channels": in_channels, "classes": classes} | {k: v for k, v in options.items() if "channels" in k}
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
+    check_counts({"in_channels": in_channels, "classes": classes, **options})
     stored = {
         "arch": arch,
         "encoder_name": encoder_name,
         "encoder_weights": encoder_weights,
         "in_channels": in_channels,
         "classes": classes,
-        "fusion": fusion if isinstance(fusion, str) else _describe(fusion),
+        "fusion": describe_fusion(fusion),
         "prefilter": prefilter,
         "mixer": mixer,
+        "modulation": modulation,
         "fusion_options": fusion_options or {},
         "prefilter_options": prefilter_options or {},
         "mixer_options": mixer_options or {},
+        "modulation_options": modulation_options or {},
         "released": released,
         "encoder_options": encoder_options or {},
         "drop_path_rate": drop_path_rate,
+        "output_stride": output_stride,
         **options,
     }
-    config = _plain("config", stored)
+    config = plain("config", stored)
     factory = _fusion_factory(arch, fusion, fusion_options or {})
-    encoder = create_encoder(encoder_name, encoder_weights, in_channels, drop_path_rate, encoder_options)
+    _check_output_stride(arch, output_stride)
+    encoder = create_encoder(encoder_name, encoder_weights, in_channels, drop_path_rate, encoder_options, output_stride)
     insert_prefilters(encoder, prefilter, prefilter_options or {}, released)
     insert_mixers(encoder, mixer, mixer_options or {}, released)
+    width, one_level = options["decoder_channels"], arch in ONE_LEVEL
+    demodulation, msau = modulate(encoder, modulation, modulation_options or {}, width, one_level)
     decoder, auxiliary = ARCHITECTURES[arch](encoder.channels, classes, factory, **options)
-    return SegmentationModel(encoder, decoder, classes, auxiliary, config)
+    return SegmentationModel(encoder, decoder, classes, auxiliary, config, demodulation, msau)
 
 
 def rebuild(config: Mapping[str, Any], fusion: FusionFactory | None = None) -> SegmentationModel:
@@ -151,13 +207,29 @@ def rebuild(config: Mapping[str, Any], fusion: FusionFactory | None = None) -> S
 
 
 def _fusion_factory(arch: str, fusion: str | FusionFactory, options: Mapping[str, Any]) -> FusionFactory:
-    if isinstance(fusion, str):
-        if fusion not in list_fusions():
-            raise ValueError(f"unknown fusion {fusion!r}; known: {', '.join(list_fusions())}")
-        return partial(segnext_fusion if arch == "segnext" else create_fusion, fusion, **options)
-    if options:
-        raise ValueError(f"fusion_options {dict(options)} need a fusion's name; give them to the factory itself")
-    return fusion
+    if arch in ONE_LEVEL and (fusion != "bilinear" or options):
+        found = describe_fusion(fusion)
+        raise ValueError(
+            f"{arch} has one level and fuses nothing: its fusion must be 'bilinear', without options, got {found!r}"
+            + (f" with {dict(options)}" if options else "")
+        )
+    return fusion_factory(fusion, options, segnext_fusion if arch == "segnext" else create_fusion)
+
+
+def _check_output_stride(arch: str, output_stride: int) -> None:
+    if arch not in ONE_LEVEL and output_stride != STRIDES[-1]:
+        raise ValueError(
+            f"{arch} needs levels at strides {', '.join(map(str, STRIDES))}, so an output_stride of {STRIDES[-1]}, "
+            f"got {output_stride}; others are for {', '.join(ONE_LEVEL)}"
+        )
+
+
+def _check_detector(arch: str, modulation: str | None, options: Mapping[str, Any], output_stride: int) -> None:
+    """Refuse what a detector does not have."""
+    if modulation not in (None, NONE) or options:
+        raise ValueError(f"{arch} has no modulation, got {modulation!r} with options {dict(options)}")
+    if output_stride != STRIDES[-1]:
+        raise ValueError(f"{arch} needs an output_stride of {STRIDES[-1]}, got {output_stride}")
 
 
 def _with_defaults(arch: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,20 +245,3 @@ def _with_defaults(arch: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-
-
-def _describe(factory: FusionFactory) -> str:
-    """The qualified name of what makes the fusions; of a partial, the name of what it completes."""
-    function = factory.func if isinstance(factory, partial) else factory
-    return f"{function.__module__}.{function.__qualname__}"
-
-
-def _plain(name: str, value: Any) -> Any:
-    """``value`` in types that YAML and JSON keep, so that the configuration can be stored."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(f"{name}.{key}", item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(name, item) for item in value]
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise ValueError(f"{name} must be a plain value that can be stored with the network, got {value!r}")

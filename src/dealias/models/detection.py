@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors: Faster R-CNN (arXiv 1506.01497) and Mask R-CNN (arXiv 1703.06870), by torchvision's parts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.image_list import ImageList
+
+from .parts import parameter_parts
+
+Images = Tensor | Sequence[Tensor]
+Target = Mapping[str, Tensor]
+
+
+class DetectionModel(nn.Module):
+    """Boxes, classes and, with a mask head, masks of the objects in images of any size; torchvision's behaviour.
+
+    Images are normalised, resized and padded inside, boxes and masks brought back to the image.
+
+    Args:
+        rcnn: a detector of torchvision, whose parts and keys this network takes over; its backbone has an ``encoder``.
+        classes: number of classes of objects. Labels are 1 to ``classes``; 0 is the background.
+        config: the arguments of :func:`dealias.models.create_model` that made this network, in plain Python values.
+    """
+
+    def __init__(self, rcnn: GeneralizedRCNN, classes: int, config: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.transform = rcnn.transform
+        self.backbone: Any = rcnn.backbone
+        self.rpn = rcnn.rpn
+        self.roi_heads = rcnn.roi_heads
+        self.classes = classes
+        self.config: dict[str, Any] = dict(config or {})
+
+    @property
+    def encoder(self) -> Any:
+        """The backbone without its neck: images to four maps."""
+        return self.backbone.encoder
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether masks are predicted."""
+        return self.roi_heads.has_mask()
+
+    def forward(self, images: Images, targets: Sequence[Target] | None = None) -> Any:
+        """Detect objects, or compute the losses in training.
+
+        Args:
+            images: each [C, H, W], float, 0 to 1, of any sizes; or a batch [B, C, H, W].
+            targets: for training, one per image: ``boxes`` [N, 4] (x1, y1, x2, y2 in pixels, x1 < x2, y1 < y2),
+                ``labels`` [N] int64, 1 to ``classes``, and, with a mask head, ``masks`` [N, H, W], 0 or 1. N may be 0.
+                In evaluation they are not read.
+
+        Returns:
+            In evaluation a list with, for each image, ``boxes`` [M, 4], ``labels`` [M], ``scores`` [M] and, with a mask
+            head, ``masks`` [M, 1, H, W], probabilities; best first. In training the losses by name, scalars.
+
+        Raises:
+            ValueError: images or targets that are not as above; names the image and what was found.
+        """
+        images, sizes = self._check(images)
+        if self.training:
+            batch, resized = self.transform(images, self._check_targets(targets, sizes))
+            return self._losses(self.backbone(batch.tensors), batch, resized)
+        batch, _ = self.transform(images)
+        return self._detect(self.backbone(batch.tensors), batch, sizes)
+
+    def parameter_parts(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters by part, for learning rates of their own: every parameter is in exactly one part.
+
+        Returns:
+            ``fusion``, ``prefilter``, ``mixer`` and ``modulation`` (all within such modules, wherever they are), then
+            ``encoder`` and ``decoder`` (everything else) without those. A part that the network lacks is an empty list.
+        """
+        decoder = [child for name, child in self.named_children() if name != "backbone"]
+        return parameter_parts(self, {"encoder": [self.encoder], "decoder": [self.backbone.neck, *decoder]})
+
+    def _losses(
+        self, features: OrderedDict[str, Tensor], batch: ImageList, targets: list[dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        proposals, proposal_losses = self.rpn(batch, features, targets)
+        _, losses = self.roi_heads(features, proposals, batch.image_sizes, targets)
+        return {**losses, **proposal_losses}
+
+    def _detect(
+        self, features: OrderedDict[str, Tensor], batch: ImageList, sizes: Sequence[tuple[int, int]]
+    ) -> list[dict[str, Any]]:
+        proposals, _ = self.rpn(batch, features)
+        detections, _ = self.roi_heads(features, proposals, batch.image_sizes)
+        return self.transform.postprocess(detections, batch.image_sizes, sizes)
+
+    def _check(self, images: Images) -> tuple[list[Tensor], list[tuple[int, int]]]:
+        channels = len(self.transform.image_mean)
+        if len(images) == 0:
+            raise ValueError("there must be at least one image, got none")
+        for number, image in enumerate(images):
+            if image.ndim != 3 or image.shape[0] != channels or 0 in image.shape or not image.is_floating_point():
+                raise ValueError(
+                    f"image {number} must be [{channels}, H, W] of a float type, got {tuple(image.shape)} {image.dtype}"
+                )
+        return list(images), [(image.shape[-2], image.shape[-1]) for image in images]
+
+    def _check_targets(
+        self, targets: Sequence[Target] | None, sizes: Sequence[tuple[int, int]]
+    ) -> list[dict[str, Tensor]]:
+        if targets is None or len(targets) != len(sizes):
+            found = "none" if targets is None else str(len(targets))
+            raise ValueError(f"training needs one target for each of {len(sizes)} images, got {found}")
+        for number, (target, size) in enumerate(zip(targets, sizes, strict=True)):
+            try:
+                self._check_target(target, size)
+            except ValueError as error:
+                raise ValueError(f"target {number}: {error}") from error
+        return [dict(target) for target in targets]
+
+    def _check_target(self, target: Target, size: tuple[int, int]) -> None:
+        """One target for an image of ``size`` (height, width)."""
+        needed = ("boxes", "labels", "masks") if self.has_masks else ("boxes", "labels")
+        missing = [name for name in needed if name not in target]
+        if missing:
+            raise ValueError(f"{', '.join(missing)} missing; it has {', '.join(target) or 'nothing'}")
+        boxes, labels = target["boxes"], target["labels"]
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or not boxes.is_floating_point():
+            raise ValueError(f"boxes must be [N, 4] of a float type, got {tuple(boxes.shape)} {boxes.dtype}")
+        flat = ~(boxes[:, 2:] > boxes[:, :2]).all(1)
+        if flat.any():
+            raise ValueError(f"boxes must have x1 < x2 and y1 < y2, got {boxes[flat][0].tolist()}")
+        if labels.shape != boxes.shape[:1] or labels.dtype != torch.int64:
+            raise ValueError(f"labels must be [{len(boxes)}] int64, got {tuple(labels.shape)} {labels.dtype}")
+        wrong = (labels < 1) | (labels > self.classes)
+        if wrong.any():
+            raise ValueError(f"labels must be 1 to {self.classes}, got {labels[wrong][0].item()}")
+        if self.has_masks and target["masks"].shape != (len(boxes), *size):
+            raise ValueError(f"masks must be {(len(boxes), *size)}, got {tuple(target['masks'].shape)}")
