@@ -19,9 +19,11 @@ help:  ## list the targets
 demo: $(VENV)/.installed-train  ## train, evaluate and compare three upsamplers on synthetic scenes (about 10 minutes on 2 cores)
 	@$(BIN)/dealias demo
 
-# One thread: the tensors of the tests are small, more threads would only wait for each other.
+# Two processes of one thread: the tensors of the tests are small, more threads would only wait for each other. Tests that
+# fork come after, alone. Exit code 5: no such tests among those chosen.
 test: $(VENV)/.installed-all  ## all tests, doctests included; TESTS="-k freqfusion" chooses
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" $(TESTS) || [ $$? -eq 5 ]
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m alone $(TESTS) || [ $$? -eq 5 ]
 
 check: $(VENV)/.installed-all  ## lint, formatting, types
 	@$(BIN)/ruff check .

@@ -21,6 +21,7 @@ from dealias.models import list_models
 from dealias.report.image_scores import read_image_scores
 from dealias.report.pictures import load_pictures
 from dealias.train import load_checkpoint
+from dealias.train.task_choice import TASK_NAMES
 from dealias.train.write_help import help_text
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -66,18 +67,20 @@ def test_compare_offers_every_architecture():
     parser = argparse.ArgumentParser()
     compare.add_arguments(parser)
     offered = next(action.choices for action in parser._actions if action.dest == "arch")
-    assert set(offered) == set(list_models())
+    assert set(offered) == set(list_models("segmentation"))
 
 
 def options_in(text):
     return set(re.findall(r"(?<![\w-])--?[a-z][\w.]*", text))
 
 
+@pytest.mark.parametrize("task", TASK_NAMES)
 @pytest.mark.parametrize("command", TRAINING)
-def test_shipped_help_names_every_argument_of_the_parser(command):
-    shipped = (HELP_FOLDER / f"{command}.txt").read_text(encoding="utf-8")
-    real = options_in(help_text(command))
-    assert {"--config", "--model.network", "--model.optimizer.factors", "--data.train_transform", "--ckpt_path"} <= real
+def test_shipped_help_names_every_argument_of_the_parser(command, task):
+    shipped = (HELP_FOLDER / task / f"{command}.txt").read_text(encoding="utf-8")
+    real = options_in(help_text(command, task))
+    shared = {"--config", "--model.network", "--model.optimizer.factors", "--data.train_transform", "--ckpt_path"}
+    assert shared | {"--task"} <= real
     assert options_in(shipped) == real, "run python -m dealias.train.write_help"
 
 
@@ -93,6 +96,7 @@ def test_list_shows_models_fusions_and_encoders(capsys):
     known = ("upernet", "fpn", "freqfusion", "carafe", "daf", "freqmix", "test_resnet\n")
     assert code == 0 and all(name in out for name in known) and ":class:" not in out
     assert dealias(capsys, "list", "--encoders", "mscan_t")[1].endswith("mscan_t\n")
+    assert "internimage_s\ninternimage_b\n" in dealias(capsys, "list", "--encoders", "internimage")[1]
     code, _, err = dealias(capsys, "list", "--encoders", "nothing-like-this")
     assert code == 2 and "nothing-like-this" in err
 
@@ -101,7 +105,10 @@ def settings_of(config):
     return yaml.safe_load(config.read_text())
 
 
-@pytest.mark.parametrize("config", sorted((CONFIGS / "tiny").glob("*.yaml")), ids=lambda path: path.stem)
+SEGMENTATION = [path for path in sorted((CONFIGS / "tiny").glob("*.yaml")) if "task" not in settings_of(path)]
+
+
+@pytest.mark.parametrize("config", SEGMENTATION, ids=lambda path: path.stem)
 def test_tiny_configs_run_through_all_commands(capsys, config):
     code, out, err = dealias(capsys, "fit", "--config", config, "--run.directory", "runs/a", *QUIET)
     assert code == 0, err

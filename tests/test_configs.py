@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every file of configs/ builds what it names, and a published recipe trains when it is scaled down."""
 
+import itertools
 import json
 import warnings
 from pathlib import Path
@@ -15,7 +16,8 @@ from dealias.train.lightning_cli import TrainingCLI
 from dealias.train.optim import parameter_groups
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-RECIPES = sorted(CONFIGS.glob("*_daf-freqmix.yaml"))
+PRETRAINED = ("*_daf-freqmix.yaml", "*_ars.yaml", "folders_*.yaml")
+RECIPES = sorted(path for pattern in PRETRAINED for path in CONFIGS.rglob(pattern))
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 ON_CPU = ["--trainer.accelerator", "cpu", "--data.workers", "0", *QUIET]
 UNTRAINED = ["--model.network.encoder_weights", "null"]
@@ -29,6 +31,9 @@ def data(tmp_path, monkeypatch, write_dataset):
         for split in ("train", "val", "test"):
             (tmp_path / "data" / "camvid" / kind / split).mkdir(parents=True)
             Image.new(mode, (480, 360)).save(tmp_path / "data" / "camvid" / kind / split / "a.png")
+    for split, name in itertools.product(("train", "val"), "abcdefghij"):
+        (tmp_path / "data" / "images" / split / name).mkdir(parents=True)
+        Image.new("RGB", (60, 50)).save(tmp_path / "data" / "images" / split / name / "1.jpg")
     write_dataset("cityscapes", tmp_path / "data" / "cityscapes")
     write_dataset("ade20k", tmp_path / "data" / "ADEChallengeData2016")
     write_dataset("voc2012", tmp_path / "data" / "VOCdevkit" / "VOC2012")
@@ -59,7 +64,8 @@ def test_every_config_can_be_built(build, config):
     cli = build(config, *(UNTRAINED if config in RECIPES else []))
     assert cli.model.network.classes == len(cli.datamodule.describe()["classes"])
     assert len(cli.trainer.checkpoint_callbacks) == 2
-    assert cli.datamodule.train_transform(cli.datamodule.datasets["train"][0])["mask"].dtype == torch.int64
+    sample = cli.datamodule.train_transform(cli.datamodule.datasets["train"][0])
+    assert sample["image"].dtype == torch.float32 and cli.kind.target in sample
 
 
 @pytest.mark.parametrize(
@@ -104,9 +110,18 @@ def test_the_baseline_is_one_line_away(build):
     assert parts["mixer"] == [] and sum(parameter.numel() for parameter in parts["encoder"]) == 23_527_264
 
 
-def scaled_down(name):
+def test_modulation_has_its_loss_and_learning_rate(build):
+    (config,) = CONFIGS.glob("*_ars.yaml")
+    task = build(config, *UNTRAINED).model
+    assert task.high_frequency_weight == 100
+    groups = parameter_groups(task.network.parameter_parts(), task.optimizer_settings)
+    rates = {group["name"].removesuffix(" vectors"): group["lr"] for group in groups}
+    assert rates == {"encoder": 0.01, "decoder": 0.02, "auxiliary": 0.02, "modulation": 0.02}
+
+
+def scaled_down(name, parts="daf-freqmix"):
     """The recipe of a data set for a tiny network on tiny images, as a file."""
-    (config,) = CONFIGS.glob(f"{name}_*_daf-freqmix.yaml")
+    (config,) = CONFIGS.glob(f"{name}_*_{parts}.yaml")
     small = yaml.safe_load(config.read_text())
     small["model"]["network"]["init_args"] |= {"encoder_name": "test_resnet", "encoder_weights": None}
     small["model"]["network"]["dict_kwargs"] |= {"decoder_channels": 8, "auxiliary_channels": 8}
@@ -119,9 +134,11 @@ def scaled_down(name):
     return "small.yaml"
 
 
-@pytest.mark.parametrize("name", ["ade20k", "voc2012aug"])
-def test_recipes_train_when_scaled_down(capsys, name):
-    code = main(["fit", "--config", scaled_down(name), "--run.directory", "run", *QUIET])
+@pytest.mark.parametrize(
+    ("name", "parts"), [("ade20k", "daf-freqmix"), ("voc2012aug", "daf-freqmix"), ("cityscapes", "ars")]
+)
+def test_recipes_train_when_scaled_down(capsys, name, parts):
+    code = main(["fit", "--config", scaled_down(name, parts), "--run.directory", "run", *QUIET])
     assert code == 0, capsys.readouterr().err
     assert json.loads(Path("run/metrics.json").read_text())["steps"] == 1
 

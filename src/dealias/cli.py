@@ -16,7 +16,7 @@ from importlib.resources import files
 from dealias import __version__
 
 HELP_FOLDER = files("dealias") / "cli_help"
-"""Where the help texts of the trainer's commands are, written by :mod:`dealias.train.write_help`."""
+"""Where the help texts of the trainer's commands are, a folder per task: see :mod:`dealias.train.write_help`."""
 
 TRAINING = {
     "fit": "train a model",
@@ -35,7 +35,7 @@ MODULES = {
     "info": ("show parameters, operations, memory and time of a network", "dealias.commands.info"),
     "report": ("write one page about finished runs", "dealias.commands.report"),
     "data": ("check a data set", "dealias.commands.data"),
-    "list": ("list models, fusions, prefilters, mixers and backbones", "dealias.commands.list"),
+    "list": ("list models, fusions, prefilters, mixers, modulations and backbones", "dealias.commands.list"),
 }
 """All other commands, and the module of each."""
 
@@ -72,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, arguments: list[str]) -> int:
     if _is_for_trainer(command, arguments):
         if {"-h", "--help"} & set(arguments):
-            sys.stdout.write((HELP_FOLDER / f"{command}.txt").read_text(encoding="utf-8"))
+            task = import_module("dealias.train.task_choice").choose_task(arguments[1:])
+            sys.stdout.write((HELP_FOLDER / task / f"{command}.txt").read_text(encoding="utf-8"))
             return 0
         return import_module("dealias.train.commands").run_training_command(command, arguments[1:])
     options = _parser(command).parse_args(arguments or [command])

@@ -103,13 +103,13 @@ def test_a_write_that_fails_keeps_the_old_checkpoint(checkpoint):
 def test_best_is_that_of_the_highest_miou(make_task, make_data, make_trainer, tmp_path):
     task = make_task(optimizer=OptimizerSettings("sgd", lr=0.3))
     scores = []
-    finish = task._finish
+    finish = task.finish
 
     def recording(stage):
         finish(stage)
         scores.append(task.scores["val"]["mIoU"])
 
-    task._finish = recording
+    task.finish = recording
     make_trainer(max_epochs=5, callbacks=[best_checkpoint(tmp_path)]).fit(task, make_data())
     assert len(set(scores)) > 1
     best = torch.load(tmp_path / "best.ckpt", weights_only=True)

@@ -12,7 +12,7 @@ from torch import nn
 from dealias.train import LastCheckpoint, OptimizerSettings, SegmentationTask
 from dealias.train.pictures import RunPictures
 
-pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
+pytestmark = [pytest.mark.alone, pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")]
 
 
 class Scores(Callback):

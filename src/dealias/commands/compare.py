@@ -12,7 +12,7 @@ from dealias.commands.values import mapping
 
 _DESCRIPTION = """\
 Train variants of a segmentation network, with the same seeds, and compare the scores. Variants are every given fusion
-with every given prefilter and mixer; the first one is the baseline.
+with every given prefilter, mixer and modulation; the first one is the baseline.
 
 The runs of one seed are paired: layers that the networks share start with the same weights, and the samples come in
 the same order with the same augmentation. Differences to the baseline are therefore taken seed by seed, and marked
@@ -52,6 +52,9 @@ def run(args: argparse.Namespace) -> int:
         prefilter_options=args.prefilter_options,
         mixers=tuple(args.mixer),
         mixer_options=args.mixer_options,
+        modulations=tuple(args.modulation),
+        modulation_options=args.modulation_options,
+        high_frequency_weight=args.high_frequency_weight,
         seeds=args.seeds,
         data=args.data,
         arch=args.arch,
@@ -95,6 +98,12 @@ def _add_variants(group: Any) -> None:
     text = "in the blocks of stages 2-4: none, freqmix (default: none)"
     group.add_argument("--mixer", nargs="+", default=["none"], metavar="NAME", help=text)
     _option(group, "--mixer-options", "JSON", "options by mixer", type=mapping, default={})
+    text = "before stages 2-4, optionally trained with its loss: none, ars, ars+loss (default: none)"
+    group.add_argument("--modulation", nargs="+", default=["none"], metavar="NAME", help=text)
+    text = 'options by modulation, such as \'{"ars": {"sigma": 6}}\''
+    _option(group, "--modulation-options", "JSON", text, type=mapping, default={})
+    text = "factor of the loss of the modulation (default: 100)"
+    _option(group, "--high-frequency-weight", "W", text, type=float, default=100.0)
     _option(group, "--seeds", "N", "number of seeds (default: 3)", type=int, default=3)
     text = (
         "scenes (synthetic, default), scenes:TRAIN/VAL (their numbers), camvid:ROOT, cityscapes:ROOT, ade20k:ROOT, "
@@ -105,12 +114,12 @@ def _add_variants(group: Any) -> None:
 
 
 def _add_network(group: Any) -> None:
-    names = ["fpn", "upernet", "unet", "segformer", "segnext", "direct"]
+    names = ["fpn", "upernet", "unet", "segformer", "segnext", "direct", "fcn", "pspnet"]
     group.add_argument("--arch", default="fpn", choices=names, help="architecture (default: fpn)")
     _option(group, "--encoder", "NAME", "timm backbone (default: resnet18)", default="resnet18")
     _option(group, "--encoder-weights", "W", "imagenet, or a local file of weights (default: from scratch)")
     _option(group, "--encoder-options", "JSON", "arguments of the backbone", type=mapping, default={})
-    text = "options of the architecture, such as '{\"decoder_channels\": 64}'"
+    text = "options of the architecture, such as '{\"decoder_channels\": 64}'; of fcn and pspnet also output_stride"
     _option(group, "--model-options", "JSON", text, type=mapping, default={})
 
 

@@ -24,7 +24,7 @@ MODEL is an architecture (see dealias list) or the checkpoint of a dealias run, 
 
 Papers mostly print multiply-adds as "FLOPs"; torch counts two FLOPs for each. Both are shown, under these names."""
 
-_NETWORK_OPTIONS = ("encoder", "fusion", "prefilter", "mixer", "classes", "model_options")
+_NETWORK_OPTIONS = ("encoder", "fusion", "prefilter", "mixer", "modulation", "classes", "model_options")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--fusion", metavar="NAME", help="at upsampling (default: bilinear)")
     network.add_argument("--prefilter", metavar="NAME", help="before stages 2-4 (default: none)")
     network.add_argument("--mixer", metavar="NAME", help="in the blocks of stages 2-4 (default: none)")
+    network.add_argument("--modulation", metavar="NAME", help="before stages 2-4 (default: none)")
     network.add_argument("--classes", type=int, metavar="N", help="number of classes (default: 19)")
     text = (
         'further arguments of create_model, such as \'{"decoder_channels": 128, "auxiliary": true, '
@@ -153,5 +154,5 @@ def _from_checkpoint(path: Path, options: Mapping[str, Any], known: list[str]) -
 
 def _name(config: Mapping[str, Any]) -> str:
     """A name for a network: the arguments of ``create_model`` that tell it from others."""
-    parts = [config[key] for key in ("fusion", "prefilter", "mixer")]
+    parts = [config.get(key) for key in ("fusion", "prefilter", "mixer", "modulation")]
     return ", ".join([f"{config['arch']} with {config['encoder_name']}", *(part for part in parts if part)])

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print models, fusions, prefilters and mixers, and backbones if asked for.
+    """Print models, fusions, prefilters, mixers and modulations, and backbones if asked for.
 
     Raises:
         ValueError: no backbone matches.
@@ -31,14 +31,17 @@ def run(args: argparse.Namespace) -> int:
     from dealias.fusion import FUSIONS
     from dealias.mixing import MIXERS
     from dealias.models.architectures import ARCHITECTURES
+    from dealias.models.rcnn import DETECTORS
+    from dealias.modulation import MODULATIONS
 
     console = Console()
     table = Table("kind", "name", "what it is")
     kinds: dict[str, Mapping[str, object]] = {
-        "model": ARCHITECTURES,
+        "model": {**ARCHITECTURES, **DETECTORS},
         "fusion": FUSIONS,
         "prefilter": PREFILTERS,
         "mixer": MIXERS,
+        "modulation": MODULATIONS,
     }
     for kind, methods in kinds.items():
         for name, method in methods.items():
@@ -53,10 +56,10 @@ def _encoders(text: str) -> list[str]:
     """Names of backbones, ours and timm's, that match."""
     import timm
 
-    from dealias.backbones import MSCANS
+    from dealias.backbones import INTERNIMAGES, MSCANS
 
     pattern = text if "*" in text else f"*{text}*"
-    names = [*fnmatch.filter(MSCANS, pattern), *timm.list_models(pattern)]
+    names = [*fnmatch.filter([*MSCANS, *INTERNIMAGES], pattern), *timm.list_models(pattern)]
     if not names:
         raise ValueError(f"no backbone matches {text!r}")
     return names

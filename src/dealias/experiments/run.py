@@ -57,7 +57,7 @@ def train_run(run: Run, report: Report) -> None:
     write_json(folder / "env.json", environment(run.seed, run.device))
     network = paired_network(settings, run.variant, run.seed, len(data.train.classes))
     network = network.to(memory_format=torch.channels_last)  # a tenth faster, on CPU and GPU
-    task = _task(network, settings, settings.band or data.band, data.train.ignore_index, run.seed)
+    task = _task(network, run, settings.band or data.band, data.train.ignore_index)
     pace = Pace(report, settings.budget)
     with _quiet():
         trainer = _fit(task, data, run, pace)
@@ -83,7 +83,7 @@ def check_network(settings: CompareSettings, variant: Variant) -> None:
     """Build the network of a variant, without pretrained weights and for any classes, to see whether that works.
 
     Raises:
-        ValueError: an architecture, backbone, fusion, prefilter, mixer or option is unknown or wrong.
+        ValueError: an architecture, backbone, fusion, prefilter, mixer, modulation or option is unknown or wrong.
     """
     _new_network(replace(settings, encoder_weights=None), variant, seed=0, classes=2)
 
@@ -114,22 +114,25 @@ def _new_network(settings: CompareSettings, variant: Variant, seed: int, classes
             fusion=variant.fusion,
             prefilter=variant.prefilter,
             mixer=variant.mixer,
+            modulation=variant.modulation,
             encoder_options=settings.encoder_options,
             **settings.options(variant),
             **settings.model_options,
         )
 
 
-def _task(
-    network: SegmentationModel, settings: CompareSettings, band: int, ignore_index: int, seed: int
-) -> SegmentationTask:
+def _task(network: SegmentationModel, run: Run, band: int, ignore_index: int) -> SegmentationTask:
+    settings = run.settings
     steps = settings.steps or BUDGET_STEPS
     optimizer = OptimizerSettings(
         "adamw", settings.lr, settings.weight_decay, factors={"fusion": settings.fusion_lr_factor}
     )
     schedule = ScheduleSettings("cosine", warmup_steps=round(settings.warmup * steps))
     loss, metrics = SegmentationLoss(ignore_index), MetricSettings(width=band)
-    return SegmentationTask(network, loss, optimizer, schedule, metrics=metrics, seed=seed)
+    weight = settings.loss_weight(run.variant)
+    return SegmentationTask(
+        network, loss, optimizer, schedule, metrics=metrics, seed=run.seed, high_frequency_weight=weight
+    )
 
 
 def _fit(task: SegmentationTask, data: CompareData, run: Run, pace: Pace) -> Trainer:

@@ -14,11 +14,15 @@ from .variants import NONE, Variant, cross
 
 CONFIG_FILE, RESULTS_FILE = "config.yaml", "metrics.json"
 
-PARTS = ("fusion", "prefilter", "mixer")
-"""The parts of a :class:`~dealias.experiments.variants.Variant`."""
+PARTS = ("fusion", "prefilter", "mixer", "modulation")
+"""The parts of a :class:`~dealias.experiments.variants.Variant` that have options."""
 
-AXES = ("fusions", "prefilters", "mixers")
+AXES = ("fusions", "prefilters", "mixers", "modulations")
 """The settings that say which variants there are."""
+
+
+_LATER = {"modulation": NONE, "supervision": NONE, "modulation_options": {}, "high_frequency_weight": 0.0}
+"""What runs of comparisons were that do not tell it yet."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,9 @@ class CompareSettings:
     Attributes:
         fusions: names of the fusions to compare.
         prefilters: names of the prefilters to compare, each optionally with its mixer, such as ``"daf+freqmix"``.
-        mixers: names of the mixers to compare. Every fusion is combined with every prefilter and mixer, see
+        mixers: names of the mixers to compare.
+        modulations: names of the modulations to compare, each optionally with its loss, such as ``"ars+loss"``. Every
+            fusion is combined with every prefilter, mixer and modulation, see
             :func:`~dealias.experiments.variants.cross`; the first variant is the baseline.
         seeds: number of seeds, 0 to ``seeds - 1``; each gives one run per variant.
         data: what to train on, see :func:`dealias.experiments.data.open_data`.
@@ -40,6 +46,8 @@ class CompareSettings:
         fusion_options: options by fusion name.
         prefilter_options: options by prefilter name.
         mixer_options: options by mixer name.
+        modulation_options: options by modulation name.
+        high_frequency_weight: factor of the loss of modulations that are trained with it.
         steps: training steps per run; ``None``: given by ``budget``.
         budget: training seconds per run; ``None``: given by ``steps``.
         batch_size: images per step.
@@ -58,6 +66,7 @@ class CompareSettings:
     fusions: tuple[str, ...] = ("bilinear", "carafe", "freqfusion")
     prefilters: tuple[str, ...] = (NONE,)
     mixers: tuple[str, ...] = (NONE,)
+    modulations: tuple[str, ...] = (NONE,)
     seeds: int = 3
     data: str = "scenes"
     arch: str = "fpn"
@@ -68,6 +77,8 @@ class CompareSettings:
     fusion_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     prefilter_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     mixer_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    modulation_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    high_frequency_weight: float = 100.0
     steps: int | None = 400
     budget: float | None = None
     batch_size: int = 8
@@ -84,7 +95,7 @@ class CompareSettings:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.budget is None):
             raise ValueError(f"give either steps or a budget in seconds, got steps {self.steps}, budget {self.budget}")
-        for name in ("seeds", "steps", "budget", "batch_size", "lr", "samples"):
+        for name in ("seeds", "steps", "budget", "batch_size", "lr", "samples", "high_frequency_weight"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be positive, got {value}")
@@ -101,7 +112,7 @@ class CompareSettings:
     @property
     def variants(self) -> tuple[Variant, ...]:
         """What is compared; the first is the baseline."""
-        return cross(self.fusions, self.prefilters, self.mixers)
+        return cross(self.fusions, self.prefilters, self.mixers, self.modulations)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for YAML and JSON."""
@@ -111,6 +122,10 @@ class CompareSettings:
         """The options of the parts of a variant, as arguments of :func:`dealias.models.create_model`."""
         names = {f"{part}_options": getattr(variant, part) for part in PARTS}
         return {argument: dict(getattr(self, argument).get(name, {})) for argument, name in names.items()}
+
+    def loss_weight(self, variant: Variant) -> float:
+        """Factor of the loss of the modulation of a variant; 0 where it is trained without."""
+        return 0.0 if variant.supervision == NONE else self.high_frequency_weight
 
 
 @dataclass(frozen=True)
@@ -132,6 +147,7 @@ class Run:
         """All that decides the run's numbers, in plain values; other runs of the comparison have no part in it."""
         common = {key: value for key, value in self.settings.to_dict().items() if key not in (*AXES, "seeds")}
         own = {"seed": self.seed, "baseline": self.settings.variants[0].name}
+        own["high_frequency_weight"] = self.settings.loss_weight(self.variant)
         return {**common, **asdict(self.variant), **own, **self.settings.options(self.variant)}
 
     def is_finished(self) -> bool:
@@ -142,7 +158,8 @@ class Run:
         """
         if not (self.directory / RESULTS_FILE).is_file():
             return False
-        stored, wanted = yaml.safe_load((self.directory / CONFIG_FILE).read_text(encoding="utf-8")), self.config()
+        wanted = self.config()
+        stored = {**_LATER, **yaml.safe_load((self.directory / CONFIG_FILE).read_text(encoding="utf-8"))}
         differing = sorted(key for key in {*stored, *wanted} if stored.get(key) != wanted.get(key))
         if differing:
             listed = ", ".join(f"{key} {stored.get(key)!r} instead of {wanted.get(key)!r}" for key in differing)

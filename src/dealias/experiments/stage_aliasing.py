@@ -13,14 +13,14 @@ from dealias.data import SegmentationDataset, evaluation_transform
 from dealias.models import SegmentationModel
 
 SCORES = tuple(f"aliasing {stride}" for stride in STRIDES[1:])
-"""Names of the scores, by the stride of the stage that samples."""
+"""Names of the scores, by the stride that a stage leads to."""
 
 _MOST_IMAGES = 64
 
 
 @torch.no_grad()
 def stage_aliasing(network: SegmentationModel, dataset: SegmentationDataset, device: str) -> dict[str, float]:
-    """Mean aliasing score at the input of every stage but the first, behind the prefilter if there is one.
+    """Mean aliasing score at the input of every stage but the first, behind what is put in there.
 
     Args:
         network: in evaluation mode, on ``device``.
@@ -28,19 +28,21 @@ def stage_aliasing(network: SegmentationModel, dataset: SegmentationDataset, dev
         device: of the network.
 
     Returns:
-        By :data:`SCORES`: the share, 0-1, of the input's power above the stage's own Nyquist frequency. Empty if the
-        stages of the backbone are not known.
+        By :data:`SCORES`, those of dilated stages left out: the share, 0-1, of the input's power above the stage's own
+        Nyquist frequency. Empty if the stages of the backbone are not known.
     """
     encoder: Any = network.encoder
     try:
-        entries = [stage.entry for stage in encoder.stages()]
+        entries = {
+            score: stage.entry for score, stage in zip(SCORES, encoder.stages(), strict=True) if stage.stride > 1
+        }
     except ValueError:
         return {}
     names = {module: name for name, module in network.named_modules()}
     transform = evaluation_transform()
     step = -(-len(dataset) // _MOST_IMAGES)
-    with AliasingProbe(network, [names[entry] for entry in entries]) as probe:
+    with AliasingProbe(network, [names[entry] for entry in entries.values()]) as probe:
         for index in range(0, len(dataset), step):
             network(transform(dataset[index])["image"][None].to(device))
     by_layer = {layer.name: layer.score for layer in probe.compute()}
-    return {score: by_layer[names[entry]] for score, entry in zip(SCORES, entries, strict=True)}
+    return {score: by_layer[names[entry]] for score, entry in entries.items()}

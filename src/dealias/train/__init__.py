@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dealias.train.checkpoints import AtomicCheckpointIO, best_checkpoint, load_checkpoint
+    from dealias.train.checkpoints import AtomicCheckpointIO, best_checkpoint, load_checkpoint, load_classifier
+    from dealias.train.classification import ClassificationData, ClassificationTask
     from dealias.train.data import SegmentationData
     from dealias.train.history import HistoryLogger
     from dealias.train.inference import InferenceSettings, predict_logits
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AtomicCheckpointIO",
+    "ClassificationData",
+    "ClassificationTask",
     "HistoryLogger",
     "InferenceSettings",
     "LabelWriter",
@@ -33,13 +36,15 @@ __all__ = [
     "best_checkpoint",
     "environment",
     "load_checkpoint",
+    "load_classifier",
     "new_run_directory",
     "predict_logits",
     "write_labels",
 ]
 
 _MODULES = {
-    "checkpoints": ("AtomicCheckpointIO", "best_checkpoint", "load_checkpoint"),
+    "checkpoints": ("AtomicCheckpointIO", "best_checkpoint", "load_checkpoint", "load_classifier"),
+    "classification": ("ClassificationData", "ClassificationTask"),
     "data": ("SegmentationData",),
     "history": ("HistoryLogger",),
     "inference": ("InferenceSettings", "predict_logits"),

@@ -2,18 +2,19 @@
 """Checkpoints: written whole or not at all, and enough to rebuild the network."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
 
 from dealias._files import replacing
 from dealias.fusion import FusionFactory
-from dealias.models import SegmentationModel, rebuild
+from dealias.models import ClassificationModel, SegmentationModel, rebuild, rebuild_classifier
 
 _PREFIX = "network."
-_DATA = "SegmentationData"
+Network = TypeVar("Network", bound=nn.Module)
 _NEEDED = ("dealias", "state_dict", "global_step", "epoch")
 
 
@@ -37,12 +38,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return _read(path, map_location)
 
 
-def best_checkpoint(folder: str | Path) -> ModelCheckpoint:
-    """Lightning callback that keeps ``best.ckpt``, of the validation with the highest mIoU."""
+def best_checkpoint(folder: str | Path, score: str = "mIoU") -> ModelCheckpoint:
+    """Lightning callback that keeps ``best.ckpt``, of the validation with the highest ``score``."""
     return ModelCheckpoint(
         dirpath=folder,
         filename="best",
-        monitor="val/mIoU",
+        monitor=f"val/{score}",
         mode="max",
         auto_insert_metric_name=False,
         save_on_train_epoch_end=False,
@@ -66,26 +67,32 @@ def load_checkpoint(path: str | Path, fusion: FusionFactory | None = None) -> tu
         ValueError: the file is damaged or none of dealias; the message names it and what is missing.
         FileNotFoundError: there is no such file.
     """
-    checkpoint = _read(path, "cpu")
-    check_origin(checkpoint, path)
-    config = checkpoint["dealias"]["network"]
-    if not config:
-        raise ValueError(f"{path}: its network was not built by create_model, so it cannot be rebuilt")
-    network = rebuild(config, fusion)
-    state = checkpoint["state_dict"]
-    weights = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: its weights do not fit the network that it describes: {error}") from error
-    stored = checkpoint.get(_DATA, {})
-    data = {key: stored.get(key) for key in ("classes", "palette", "ignore_index", "mean", "std")}
-    progress = {"step": checkpoint["global_step"], "epoch": checkpoint["epoch"]}
-    return network.eval(), {**checkpoint["dealias"], **progress, **data}
+    checkpoint = _checkpoint_of(path, "segmentation", "create_model")
+    network = rebuild(checkpoint["dealias"]["network"], fusion)
+    return _with_weights(network, checkpoint, path), _about(checkpoint, "SegmentationData")
 
 
-def check_origin(checkpoint: Any, path: str | Path | None) -> None:
-    """Check that a checkpoint was written by a dealias run.
+def load_classifier(path: str | Path) -> tuple[ClassificationModel, dict[str, Any]]:
+    """The classifier of a checkpoint, rebuilt from what is stored in it.
+
+    Args:
+        path: a checkpoint that a dealias run with the task ``classification`` wrote.
+
+    Returns:
+        The network in evaluation mode, on the CPU, and a dictionary as that of :func:`load_checkpoint`, ``network``
+        being the arguments of ``create_classifier``; ``palette`` and ``ignore_index`` are None.
+
+    Raises:
+        ValueError: the file is damaged or holds no classifier of dealias; the message names it and what is missing.
+        FileNotFoundError: there is no such file.
+    """
+    checkpoint = _checkpoint_of(path, "classification", "create_classifier")
+    network = rebuild_classifier(checkpoint["dealias"]["network"])
+    return _with_weights(network, checkpoint, path), _about(checkpoint, "ClassificationData")
+
+
+def check_origin(checkpoint: Any, path: str | Path | None, task: str) -> None:
+    """Check that a checkpoint was written by a dealias run of a task.
 
     Raises:
         ValueError: it was not; the message names ``path`` and what is missing.
@@ -94,6 +101,36 @@ def check_origin(checkpoint: Any, path: str | Path | None) -> None:
     missing = [key for key in _NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise ValueError(f"{path}: no checkpoint of dealias, it lacks {', '.join(missing)}; found {found}")
+    found = checkpoint["dealias"].get("task", "segmentation")  # the only one there was before it was stored
+    if found != task:
+        raise ValueError(f"{path}: expected a checkpoint of the task {task}, got one of {found}")
+
+
+def _checkpoint_of(path: str | Path, task: str, builder: str) -> Any:
+    checkpoint = _read(path, "cpu")
+    check_origin(checkpoint, path, task)
+    if not checkpoint["dealias"]["network"]:
+        raise ValueError(f"{path}: its network was not built by {builder}, so it cannot be rebuilt")
+    return checkpoint
+
+
+def _with_weights(network: Network, checkpoint: Any, path: str | Path) -> Network:
+    """The network with the weights of a checkpoint, in evaluation mode."""
+    state = checkpoint["state_dict"]
+    weights = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its weights do not fit the network that it describes: {error}") from error
+    return network.eval()
+
+
+def _about(checkpoint: Any, data: str) -> dict[str, Any]:
+    """What is stored with the weights: the network's arguments, how long it was trained, on what data."""
+    stored = checkpoint.get(data, {})
+    described = {key: stored.get(key) for key in ("classes", "palette", "ignore_index", "mean", "std")}
+    progress = {"step": checkpoint["global_step"], "epoch": checkpoint["epoch"]}
+    return {**checkpoint["dealias"], **progress, **described}
 
 
 def _read(path: str | Path, map_location: Any) -> Any:

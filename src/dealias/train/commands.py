@@ -8,13 +8,17 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from dealias.report.html import write_report
+from dealias.report.html.sources import REPORTED_TASKS
+from dealias.robustness import Robustness
 from dealias.train.lightning_cli import TrainingCLI
 
 _FILES = (
     *("report.html", "config.yaml", "env.json", "metrics.csv", "metrics.json"),
-    *("images_val.csv", "images_test.csv", "pictures", "labels", "checkpoints"),
+    *("images_val.csv", "images_test.csv", "robustness.json", "robustness.csv", "predictions.csv"),
+    *("pictures", "labels", "checkpoints"),
 )
 
 _EXPECTED_WARNINGS = (
@@ -55,9 +59,21 @@ def run_training_command(command: str, arguments: list[str]) -> int:
 
 @rank_zero_only
 def _summarise(cli: TrainingCLI) -> None:
-    if cli.model.scores:
+    if cli.model.scores and cli.task_name in REPORTED_TASKS:
         write_report([cli.run_directory], cli.run_directory / "report.html")
-    scores = [f"{stage} mIoU {100 * values['mIoU']:.2f} %" for stage, values in cli.model.scores.items()]
+    console = Console(highlight=False)
+    if cli.robustness is not None and cli.robustness.result is not None:
+        console.print(_table(cli.robustness.result))
+    score = cli.kind.score
+    scores = [f"{stage} {score} {100 * values[score]:.2f} %" for stage, values in cli.model.scores.items()]
     written = [name for name in _FILES if (cli.run_directory / name).exists()]
     text = f"{', '.join([f'{cli.subcommand} done', *scores])}; wrote {', '.join(written)} in {cli.run_directory}"
-    Console(highlight=False).print(escape(text), soft_wrap=True)
+    console.print(escape(text), soft_wrap=True)
+
+
+def _table(result: Robustness) -> Table:
+    """Scores in percent, one row per attack."""
+    table = Table("attack", "epsilon", *(f"{name} (%)" for name in result.trials[0].scores))
+    for trial in result.trials:
+        table.add_row(trial.attack, f"{trial.epsilon:g}", *(f"{100 * score:.2f}" for score in trial.scores.values()))
+    return table

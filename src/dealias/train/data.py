@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets, transforms and loaders of a run."""
+"""Data sets, transforms and loaders of a segmentation run."""
 
 from typing import Any
 
-from lightning import LightningDataModule
-from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from dealias.data import EpochSampler, SeededTransform, SegmentationDataset, evaluation_transform
-from dealias.train.loader import ResumableLoader, loading_options
+from dealias.data import SegmentationDataset, collate_samples, evaluation_transform
+from dealias.train.base_data import Loading, PairedData, normalisation_of
 
 
-class SegmentationData(LightningDataModule):
+class SegmentationData(PairedData):
     """Loaders of built data sets, whose order and augmentation depend on (seed, epoch, index) alone.
 
     Neither the number of workers nor the model changes what a batch holds, and a resumed run continues within an epoch.
@@ -30,8 +28,6 @@ class SegmentationData(LightningDataModule):
         seed: of order and augmentation.
     """
 
-    allow_zero_length_dataloader_with_multiple_devices = True
-
     def __init__(
         self,
         train: SegmentationDataset | None = None,
@@ -45,37 +41,10 @@ class SegmentationData(LightningDataModule):
         workers: int = 2,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.datasets = {"train": train, "val": val, "test": test, "predict": predict}
-        self.eval_transform = evaluation_transform() if eval_transform is None else eval_transform
-        self.train_transform = self.eval_transform if train_transform is None else train_transform
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.workers = workers
-        self.seed = seed
-        self._train_loader: ResumableLoader | None = None
-        self._progress: dict[str, int] = {}
-        self._check_classes()
-
-    def train_dataloader(self) -> ResumableLoader:
-        """Shuffled, augmented batches; the last, smaller one of an epoch is left out."""
-        dataset = SeededTransform(self._dataset("train"), self.train_transform, self.seed)
-        sampler = self._sampler(dataset, train=True)
-        self._train_loader = ResumableLoader(dataset, sampler, self.batch_size, self.workers)
-        self._train_loader.load_state_dict(self._progress)
-        return self._train_loader
-
-    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """The validation set in order; nothing if there is none."""
-        return [] if self.datasets["val"] is None else self._in_order("val")
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        """The test set in order."""
-        return self._in_order("test")
-
-    def predict_dataloader(self) -> DataLoader[Any]:
-        """The set to predict, in order."""
-        return self._in_order("predict")
+        datasets = {"train": train, "val": val, "test": test, "predict": predict}
+        evaluation = evaluation_transform() if eval_transform is None else eval_transform
+        loading = Loading(batch_size, eval_batch_size, workers, seed)
+        super().__init__(datasets, train_transform or evaluation, evaluation, collate_samples, loading)
 
     def describe(self) -> dict[str, Any]:
         """What a network needs to know about the data it was trained on, in plain Python values.
@@ -84,60 +53,10 @@ class SegmentationData(LightningDataModule):
             ``classes``, ``palette``, ``ignore_index`` of the data sets, and ``mean`` and ``std`` of the normalisation
             (None if the evaluation transform has none).
         """
-        known = [dataset for dataset in self.datasets.values() if dataset is not None]
-        if not known:
-            raise ValueError("no data set is given, one of train, val, test and predict is needed")
+        known: SegmentationDataset = self._any_dataset()
         return {
-            "classes": list(known[0].classes),
-            "palette": [list(colour) for colour in known[0].palette],
-            "ignore_index": known[0].ignore_index,
-            **_normalisation(self.eval_transform),
+            "classes": list(known.classes),
+            "palette": [list(colour) for colour in known.palette],
+            "ignore_index": known.ignore_index,
+            **normalisation_of(self.eval_transform),
         }
-
-    def state_dict(self) -> dict[str, Any]:
-        """Stored with checkpoints: :meth:`describe`, and how far the training is in its epoch."""
-        # Lightning stores the state of loaders too, but does not restore it if it had to ask for their length first.
-        progress = {} if self._train_loader is None else self._train_loader.state_dict()
-        return {**self.describe(), "progress": progress}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue where a run was, on the classes it had.
-
-        Raises:
-            ValueError: the classes differ.
-        """
-        found = self.describe()["classes"]
-        if found != state_dict["classes"]:
-            raise ValueError(f"the checkpoint was trained on the classes {state_dict['classes']}, the data has {found}")
-        self._progress = state_dict["progress"]
-
-    def _check_classes(self) -> None:
-        given = {name: dataset for name, dataset in self.datasets.items() if dataset is not None}
-        classes = {name: tuple(dataset.classes) for name, dataset in given.items()}
-        if len(set(classes.values())) > 1:
-            raise ValueError(f"the data sets must have the same classes, got {classes}")
-
-    def _dataset(self, name: str) -> SegmentationDataset:
-        dataset = self.datasets[name]
-        if dataset is None:
-            raise ValueError(f"no data set to {name}: data.{name} is not given")
-        return dataset
-
-    def _sampler(self, dataset: SeededTransform, train: bool) -> EpochSampler:
-        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return EpochSampler(len(dataset), self.seed, train, rank, processes, drop_uneven=train)
-
-    def _in_order(self, name: str) -> DataLoader[Any]:
-        dataset = SeededTransform(self._dataset(name), self.eval_transform, self.seed)
-        sampler = self._sampler(dataset, train=False)
-        # All by keyword: Lightning makes the loader anew when it predicts.
-        return DataLoader(dataset, batch_size=self.eval_batch_size, sampler=sampler, **loading_options(self.workers))
-
-
-def _normalisation(transform: v2.Transform) -> dict[str, list[float] | None]:
-    """Mean and standard deviation of the normalisation within a transform."""
-    steps = transform.transforms if isinstance(transform, v2.Compose) else [transform]
-    for step in steps:
-        if isinstance(step, v2.Normalize):
-            return {"mean": [float(value) for value in step.mean], "std": [float(value) for value in step.std]}
-    return {"mean": None, "std": None}

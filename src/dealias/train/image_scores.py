@@ -48,14 +48,19 @@ class ImageScorer:
             self._scores.append(torch.stack([scores[metric] for metric in IMAGE_METRICS]))
 
     def collect(self) -> Rows:
-        """The rows of all processes in the order of the data set, in every process; begins anew afterwards.
-
-        Process r of n is taken to have had the images r, r + n, ..., as :class:`dealias.data.EpochSampler` deals them.
-        """
+        """The rows of all processes, see :func:`rows_of_all_processes`; begins anew afterwards."""
         scores = torch.stack(self._scores).tolist() if self._scores else []
         rows = list(zip(self._names, scores, strict=True))
         self._names, self._scores = [], []
-        return _interleave(_of_all_processes(rows))
+        return rows_of_all_processes(rows)
+
+
+def rows_of_all_processes(rows: Rows) -> Rows:
+    """The rows of all processes in the order of the data set, in every process.
+
+    Process r of n is taken to have had the images r, r + n, ..., as :class:`dealias.data.EpochSampler` deals them.
+    """
+    return _interleave(_of_all_processes(rows))
 
 
 def _of_all_processes(rows: Rows) -> list[Rows]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``dealias fit | validate | test | predict``: Lightning's command line around our task, data and run directory."""
+"""``dealias fit | validate | test | predict``: Lightning's command line around our tasks, data and run directory."""
 
 import os
 import time
@@ -16,13 +16,12 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from dealias._files import write_json, write_text
+from dealias.robustness import ATTACKS, AttackSettings
 from dealias.train.checkpoints import AtomicCheckpointIO, best_checkpoint
-from dealias.train.data import SegmentationData
 from dealias.train.history import HistoryLogger
-from dealias.train.labels import LabelWriter
 from dealias.train.last_checkpoint import LastCheckpoint
-from dealias.train.pictures import RunPictures
 from dealias.train.progress import EpochProgressBar
+from dealias.train.robustness import RobustnessTest
 from dealias.train.run_directory import (
     checkpoint_path,
     environment,
@@ -30,18 +29,21 @@ from dealias.train.run_directory import (
     newest_checkpoint,
     run_of_checkpoint,
 )
-from dealias.train.task import SegmentationTask
+from dealias.train.task_choice import DEFAULT_TASK, TASK_NAMES, choose_task
+from dealias.train.tasks import TASKS
 
 _SHARED_DIRECTORY = "DEALIAS_RUN_DIRECTORY"
 DESCRIPTIONS = {
     "fit": "Train a model on data.train, and keep the checkpoints that are best on data.val and last. On CUDA devices "
     "that have bfloat16, trainer.precision is bf16-mixed unless it is given.",
     "validate": "Score a checkpoint (--ckpt_path best, last or a file) on data.val.",
-    "test": "Score a checkpoint (--ckpt_path best, last or a file) on data.test.",
-    "predict": "Write a label PNG of every image of data.predict, by a checkpoint (--ckpt_path best, last or a file).",
+    "test": "Score a checkpoint (--ckpt_path best, last or a file) on data.test, and on attacked images with --attack.",
+    "predict": "Write what a checkpoint (--ckpt_path best, last or a file) says of data.predict: a label PNG of every "
+    "image, or a table of their classes.",
 }
 """What the subcommands do."""
 
+_ATTACK_OPTIONS = ("attack", "epsilon", "attack_steps")
 _DEFAULTS = {"use_distributed_sampler": False, "gradient_clip_val": 5.0, "log_every_n_steps": 10}
 
 
@@ -66,6 +68,7 @@ _RUN = RunSettings()
 class TrainingCLI(LightningCLI):
     """Parse the arguments, build everything, run the subcommand in a run directory and write down what came out.
 
+    What is trained is the task that the arguments choose, one of :data:`dealias.train.tasks.TASKS`.
     ``ckpt_path`` may be ``last`` or ``best``: that of ``run.directory``, or of the newest run under ``runs/``. A
     resumed ``fit`` continues in the directory of its checkpoint; every other run gets a new one. Without
     ``trainer.precision``, CUDA devices that have bfloat16 train and predict in it (``bf16-mixed``). What was used is in
@@ -84,6 +87,10 @@ class TrainingCLI(LightningCLI):
     run_directory: Path
 
     def __init__(self, args: list[str]) -> None:
+        self.task_name = choose_task(args)
+        self.kind = TASKS[self.task_name]
+        self.robustness: RobustnessTest | None = None
+        self._attacks: AttackSettings | None = None
         subcommands = {
             name: {
                 "exit_on_error": False,
@@ -93,8 +100,8 @@ class TrainingCLI(LightningCLI):
             for name, text in DESCRIPTIONS.items()
         }
         super().__init__(
-            SegmentationTask,
-            SegmentationData,
+            self.kind.task,
+            self.kind.data,
             save_config_callback=None,
             trainer_defaults=_DEFAULTS,
             parser_kwargs={"prog": "dealias", "exit_on_error": False, **subcommands},
@@ -114,7 +121,9 @@ class TrainingCLI(LightningCLI):
         }
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the one seed of a run."""
+        """Add the task and the one seed of a run."""
+        text = f"What is trained: {' or '.join(TASK_NAMES)}; the arguments of model and data are those of the task."
+        parser.add_argument("--task", choices=TASK_NAMES, default=DEFAULT_TASK, help=text)
         parser.add_argument("--seed_everything", type=int, default=0, help="Seed of weights, order and augmentation.")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -123,8 +132,18 @@ class TrainingCLI(LightningCLI):
         for part in ("model", "data"):
             parser.link_arguments("seed_everything", f"{part}.seed")
 
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "test":
+            text = "Attack the images as well, in single precision: fgsm, pgd or both."
+            parser.add_argument("--attack", nargs="+", choices=ATTACKS, help=text)
+            text = "Largest changes of a value by attacks, in grey levels of 255."
+            parser.add_argument("--epsilon", nargs="+", type=float, default=[1.0, 2.0, 4.0], help=text)
+            parser.add_argument("--attack_steps", type=int, default=10, help="Steps of pgd.")
+        return parser
+
     def before_instantiate_classes(self) -> None:
-        """Find the checkpoint and choose the precision."""
+        """Find the checkpoint, choose the precision and the attacks."""
         options = self.config[self.subcommand]
         if options.ckpt_path in ("last", "best"):
             run, which = options.run.directory, options.ckpt_path
@@ -133,6 +152,10 @@ class TrainingCLI(LightningCLI):
             raise ValueError(f"{self.subcommand} needs trained weights: give --ckpt_path best, last or a file")
         if options.trainer.precision is None and _has_bfloat16(options.trainer.accelerator):
             options.trainer.precision = "bf16-mixed"
+        if self.subcommand == "test" and options.attack:
+            epsilons, seed = tuple(options.epsilon), options.seed_everything
+            self._attacks = AttackSettings(tuple(options.attack), epsilons, options.attack_steps, seed)
+            options.trainer.inference_mode = False  # attacks need gradients
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with our loggers, callbacks and way to write checkpoints."""
@@ -140,7 +163,7 @@ class TrainingCLI(LightningCLI):
         options = self._get(self.config_init, "trainer")
         plugins = options.plugins if isinstance(options.plugins, list) else [options.plugins] if options.plugins else []
         logger = self._loggers() if options.logger in (None, True) else options.logger
-        self._best = best_checkpoint(self.run_directory / "checkpoints")
+        self._best = best_checkpoint(self.run_directory / "checkpoints", self.kind.score)
         options.callbacks = [*(options.callbacks or []), *self._callbacks(options)]
         trainer = super().instantiate_trainer(plugins=[*plugins, AtomicCheckpointIO()], logger=logger, **kwargs)
         self._describe_run(trainer)
@@ -195,10 +218,10 @@ class TrainingCLI(LightningCLI):
         if options.enable_model_summary is not False:
             callbacks.append(RichModelSummary(max_depth=2))
         settings = self._get(self.config_init, "run")
-        if self.subcommand == "predict":
-            callbacks.append(LabelWriter(self.run_directory / "labels"))
-        else:
-            callbacks.append(RunPictures(self.run_directory, settings.pictures))
+        callbacks += self.kind.writers(str(self.subcommand), self.run_directory, settings.pictures)
+        if self._attacks is not None:
+            self.robustness = RobustnessTest(self.run_directory, self._attacks, self.kind.target)
+            callbacks.append(self.robustness)
         keep = not options.fast_dev_run and options.enable_checkpointing is not False
         if self.subcommand == "fit" and keep:
             last = checkpoint_path(self.run_directory, "last")
@@ -210,7 +233,7 @@ class TrainingCLI(LightningCLI):
         """Write ``env.json``, and ``config.yaml`` without what belongs to this start or this subcommand alone."""
         config = self.config[self.subcommand].clone()
         device = trainer.strategy.root_device
-        for key in ("config", "ckpt_path", "verbose"):
+        for key in ("config", "ckpt_path", "verbose", *_ATTACK_OPTIONS):
             config.pop(key, None)
         config.run.directory = None
         parser = self._parser(self.subcommand)
@@ -225,15 +248,15 @@ class TrainingCLI(LightningCLI):
             self.run_directory / "metrics.json",
             {
                 "command": subcommand,
+                "task": self.task_name,
                 "checkpoint": self._get(self.config, "ckpt_path"),
-                "band": self.model.val_metrics.width,
-                "edges": self.model.val_metrics.edges,
+                **self.model.describe_scores(),
                 "classes": self.datamodule.describe()["classes"],
                 "parameters": sum(parameter.numel() for parameter in self.model.network.parameters()),
                 "steps": self.trainer.global_step,
                 "seconds": seconds,
                 "seconds_per_step": median(self.model.step_seconds) if self.model.step_seconds else None,
-                "best_mIoU": None if best is None else best.item(),
+                f"best_{self.kind.score}": None if best is None else best.item(),
                 "scores": self.model.scores,
             },
         )

@@ -3,13 +3,13 @@
 
 import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import BatchSampler, DataLoader
 
-from dealias.data import EpochSampler, SeededTransform, collate_samples
+from dealias.data import EpochSampler, SeededSamples, collate_samples
 
 
 class ResumableLoader(DataLoader[Any]):
@@ -24,12 +24,20 @@ class ResumableLoader(DataLoader[Any]):
         sampler: their order.
         batch_size: samples per batch.
         workers: number of worker processes; 0 reads in this one.
+        collate: from samples to a batch.
 
     Raises:
         ValueError: there are fewer samples than one batch needs.
     """
 
-    def __init__(self, dataset: SeededTransform, sampler: EpochSampler, batch_size: int, workers: int) -> None:
+    def __init__(
+        self,
+        dataset: SeededSamples,
+        sampler: EpochSampler,
+        batch_size: int,
+        workers: int,
+        collate: Callable[[Any], Any] = collate_samples,
+    ) -> None:
         if len(sampler) < batch_size:
             raise ValueError(f"a training batch needs {batch_size} samples per process, there are {len(sampler)}")
         keys: Any = sampler  # torch expects samplers of integers
@@ -37,7 +45,7 @@ class ResumableLoader(DataLoader[Any]):
         self._samples = sampler
         self._given = 0
         self._resumed: dict[str, int] = {}
-        super().__init__(dataset, batch_sampler=self._batches, **loading_options(workers))
+        super().__init__(dataset, batch_sampler=self._batches, **loading_options(workers, collate))
 
     def __iter__(self) -> Any:
         # A generator: nothing happens before the first batch is asked for, when the epoch has been set.
@@ -66,10 +74,10 @@ class _LateStart(BatchSampler):
         return itertools.islice(super().__iter__(), self.start, None)
 
 
-def loading_options(workers: int) -> dict[str, Any]:
+def loading_options(workers: int, collate: Callable[[Any], Any] = collate_samples) -> dict[str, Any]:
     """What all loaders have in common, as arguments of torch's ``DataLoader``."""
     return {
-        "collate_fn": collate_samples,
+        "collate_fn": collate,
         "num_workers": workers,
         "persistent_workers": workers > 0,
         "pin_memory": torch.cuda.is_available(),

@@ -23,7 +23,8 @@ class OptimizerSettings:
         momentum: of sgd.
         betas: of adamw.
         decay_vectors: decay also biases, norm weights and other parameters with one dimension.
-        factors: learning-rate factors by part of the network (encoder, decoder, auxiliary, fusion, prefilter, mixer).
+        factors: learning-rate factors by part of the network (encoder, decoder, auxiliary, fusion, prefilter, mixer,
+            modulation).
     """
 
     name: Literal["sgd", "adamw"] = "adamw"

@@ -69,4 +69,4 @@ def build_schedule(optimizer: Optimizer, steps: int, settings: ScheduleSettings)
 
 
 def _factor(steps: int, base: float, settings: ScheduleSettings, step: int) -> float:
-    return learning_rate(step, steps, base, settings) / base
+    return learning_rate(step, steps, base, settings) / base if base else 0.0  # a group that does not train

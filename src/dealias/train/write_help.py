@@ -7,23 +7,25 @@ Building the parser loads Lightning, which takes seconds; the texts are therefor
 import io
 import os
 from contextlib import redirect_stdout
+from itertools import product
 from pathlib import Path
 
 from dealias._files import write_text
 from dealias.cli import HELP_FOLDER
 from dealias.train.lightning_cli import DESCRIPTIONS, TrainingCLI
+from dealias.train.tasks import TASKS
 
 _COLUMNS = "100"
 
 
-def help_text(command: str) -> str:
-    """What the real parser prints for ``--help``, 100 columns wide."""
+def help_text(command: str, task: str) -> str:
+    """What the real parser of a task prints for ``--help``, 100 columns wide."""
     columns = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = _COLUMNS
     text = io.StringIO()
     try:
         with redirect_stdout(text):
-            TrainingCLI([command, "--help"])
+            TrainingCLI([command, "--task", task, "--help"])
     except SystemExit:
         return text.getvalue()
     finally:
@@ -34,9 +36,9 @@ def help_text(command: str) -> str:
 
 
 def write_help(folder: Path) -> None:
-    """Write ``<command>.txt`` of every command."""
-    for command in DESCRIPTIONS:
-        write_text(folder / f"{command}.txt", help_text(command))
+    """Write ``<task>/<command>.txt`` of every task and command."""
+    for task, command in product(TASKS, DESCRIPTIONS):
+        write_text(folder / task / f"{command}.txt", help_text(command, task))
 
 
 if __name__ == "__main__":

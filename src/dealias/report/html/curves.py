@@ -22,6 +22,7 @@ Curve = dict[float, float]
 _VALIDATED = "val/mIoU"
 _CURVES = (
     ("train/loss", "Training loss", 1.0),
+    ("train/high_frequency_loss", "Attention away from label edges, training loss", 1.0),
     (_VALIDATED, "mIoU on validation, %", 100.0),
     ("val/BIoU", "BIoU on validation, %", 100.0),
 )

@@ -31,9 +31,12 @@ PARTS = {
     "adaptive_blur": "Before downsampling: a blur that is predicted for every pixel.",
     "flc": "Before downsampling: every frequency that would fold is cut off.",
     "daf": "Before downsampling: the frequencies that the layer cannot keep are cut off, its channels counted in.",
+    "ars": "Before downsampling: the map is resampled so that its detailed places take more pixels; afterwards that is "
+    "undone.",
+    "loss": "In training, the resampling is drawn to where the labels change.",
     "freqmix": "Low and high frequencies of a feature map are weighted apart.",
 }
-"""By name of a fusion, prefilter or mixer."""
+"""By name of a fusion, prefilter, mixer or modulation, or of its loss."""
 
 
 def explain(variants: Sequence[str]) -> tuple[tuple[str, str], ...]:

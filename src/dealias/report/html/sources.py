@@ -17,6 +17,9 @@ from .evaluations import EVALUATION_FILE, evaluated_classes, load_evaluations
 
 COMPARISON_FILE, RESULTS_FILE = "comparison.json", "metrics.json"
 
+REPORTED_TASKS = ("segmentation",)
+"""The tasks whose runs have a report."""
+
 _PUBLISHED_BAND = 15
 _IMAGES = {"val": "validation", "test": "test"}
 _KNOWN_DATA = {"camvid": "CamVid", "scenes": "synthetic scenes"}
@@ -39,6 +42,7 @@ def load_chapters(directories: Sequence[Path]) -> list[Chapter]:
             chapters.append(_load_comparison(folder))
         elif (path := folder / RESULTS_FILE).is_file():
             results = read_object(path)
+            _check_task(results, path)
             with explained(path, "the result of a run"):
                 runs.setdefault((_split(results), *results["classes"]), []).append(folder)
         elif (folder / EVALUATION_FILE).is_file():
@@ -47,6 +51,12 @@ def load_chapters(directories: Sequence[Path]) -> list[Chapter]:
             raise ValueError(_explain_foreign(folder))
     chapters += [_load_runs(folders) for folders in runs.values()]
     return chapters + [load_evaluations(folders) for folders in evaluations.values()]
+
+
+def _check_task(results: Mapping[str, Any], path: Path) -> None:
+    task = results.get("task", REPORTED_TASKS[0])
+    if task not in REPORTED_TASKS:
+        raise ValueError(f"{path}: there is no report of {task} runs, only of {', '.join(REPORTED_TASKS)}")
 
 
 def read_comparison(path: Path) -> Comparison:
