@@ -44,6 +44,7 @@ clean:  ## remove the environment and caches; runs/ and benchmarks/results stay
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/pip
 	@echo "Installing dealias[$*] into $(VENV): about two minutes the first time, PyTorch is large ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@$(BIN)/dealias kernels build --optional
 	@touch $@ $(if $(filter all,$*),$(VENV)/.installed-train)
 
 $(BIN)/pip:

@@ -35,6 +35,7 @@ MODULES = {
     "info": ("show parameters, operations, memory and time of a network", "dealias.commands.info"),
     "report": ("write one page about finished runs", "dealias.commands.report"),
     "data": ("check a data set", "dealias.commands.data"),
+    "kernels": ("compile the CPU kernels, or say whether they are active", "dealias.commands.kernels"),
     "list": ("list models, fusions, prefilters, mixers, modulations and backbones", "dealias.commands.list"),
 }
 """All other commands, and the module of each."""

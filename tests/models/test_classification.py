@@ -131,7 +131,8 @@ def test_without_a_warp_all_pixels_weigh_the_same():
 def test_every_parameter_is_in_one_part():
     model = build("test_resnet", prefilter="adaptive_blur", mixer="freqmix", modulation="ars")
     parts = model.parameter_parts()
-    assert set(parts) == {"encoder", "prefilter", "mixer", "modulation", "classifier"}
+    assert set(parts) == {"encoder", "fusion", "prefilter", "mixer", "modulation", "classifier"}
+    assert parts.pop("fusion") == []
     listed = list(itertools.chain(*parts.values()))
     assert len(listed) == len(set(listed)) and set(listed) == set(model.parameters()) and all(parts.values())
     assert parts["classifier"] == list(model.body.fc.parameters())

@@ -11,11 +11,11 @@ from torch.utils._pytree import tree_leaves
 from dealias.ops.deformable_aggregation._tapwise import aggregate_backward, aggregate_forward
 from dealias.ops.deformable_aggregation.taps import Geometry
 from dealias.ops.kernel_normalize import kernel_normalize_reference
+from dealias.ops.local_similarity import _symmetric as similarity
 from dealias.ops.local_similarity import local_similarity_reference
-from dealias.ops.local_similarity._symmetric import similarity_backward, similarity_forward
 from dealias.ops.point_sample import point_sample_reference
+from dealias.ops.reassemble import _shifted as reassembly
 from dealias.ops.reassemble import reassemble_reference
-from dealias.ops.reassemble._shifted import reassemble_backward, reassemble_forward
 
 
 class PeakBytes(TorchDispatchMode):
@@ -66,13 +66,13 @@ KERNEL = Geometry(kernel_size=3, stride=1, padding=1, dilation=1)
 LIMITS = {"deformable_aggregation": 2.5}  # offsets are larger than the output here, and a tap's points come on top
 CASES = {
     "reassemble_reference": (reassemble_reference, M["features"], M["kernels"], 1, 2),
-    "reassemble": (reassemble_forward, M["features"], M["kernels"], 1, 2),
-    "reassemble_half": (reassemble_forward, M["half"], M["half_kernels"], 1, 1),
-    "reassemble_backward": (reassemble_backward, M["gradient"], M["features"], M["kernels"], 1, 2, True, True),
+    "reassemble": (reassembly.forward, M["features"], M["kernels"], 1, 2),
+    "reassemble_half": (reassembly.forward, M["half"], M["half_kernels"], 1, 1),
+    "reassemble_backward": (reassembly.backward, M["gradient"], M["features"], M["kernels"], 1, 2, True, True),
     "kernel_normalize_reference": (kernel_normalize_reference, M["kernels"], 5, torch.ones(5, 5)),
     "local_similarity_reference": (local_similarity_reference, M["features"], 3, 2, "cosine"),
-    "local_similarity": (similarity_forward, M["features"], 3, 2, "cosine"),
-    "local_similarity_backward": (similarity_backward, M["similarity_gradient"], M["features"], 3, 2, "cosine"),
+    "local_similarity": (similarity.forward, M["features"], 3, 2, "cosine"),
+    "local_similarity_backward": (similarity.backward, M["similarity_gradient"], M["features"], 3, 2, "cosine"),
     "deformable_aggregation": (aggregate_forward, M["features"], M["offsets"], M["shares"], KERNEL, 1.0),
     "deformable_aggregation_backward": (
         aggregate_backward,

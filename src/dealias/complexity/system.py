@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from dealias.kernels import kernel_status
+from dealias.ops._compiled import OPERATORS
 from dealias.ops.spectrum.op import DENSE_LIMIT
 from dealias.train.run_directory import environment
 
@@ -53,6 +55,8 @@ def active_backends(device: str) -> list[Backend]:
 
 
 def _registered(name: str, kind: str) -> Backend:
-    if torch._C._dispatch_has_kernel_for_dispatch_key(f"dealias::{name}", kind.upper()):
-        return Backend(name, f"{kind} kernel", f"one is registered for {kind}")
-    return Backend(name, "torch", f"no kernel of its own is registered for {kind}")
+    if kind != "cpu" or name not in OPERATORS:
+        return Backend(name, "torch", f"there is no kernel of its own for {kind}")
+    status = kernel_status()
+    reason = f"{status.reason}; plain torch where they do not fit" if status.active else status.reason
+    return Backend(name, "compiled kernels" if status.active else "torch", reason)

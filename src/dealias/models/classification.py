@@ -13,14 +13,12 @@ from torch import Tensor, nn
 from dealias.backbones import STRIDES, Stage, find_stages, recording
 from dealias.backbones.timm_encoder import check_name
 from dealias.backbones.weights import load_weights
-from dealias.filters import Prefilter
-from dealias.mixing import MIXERS
-from dealias.modulation import MODULATIONS
 from dealias.ops.warp import Warp
 
 from .area_pooling import area_weights
 from .arguments import check_counts, plain
 from .insertions import NONE, insert_mixers, insert_modulations, insert_prefilters
+from .parts import parameter_parts
 
 MIN_SIZE = 32
 """Smallest height and width of an image: one pixel of the coarsest level."""
@@ -84,27 +82,16 @@ class ClassificationModel(nn.Module):
         """Parameters by part, for learning rates of their own: every parameter is in exactly one part.
 
         Returns:
-            ``prefilter``, ``mixer`` and ``modulation`` (all within such modules, wherever they are), ``classifier``
-            (timm's last layer) and ``encoder``, the rest. A part that the network lacks is an empty list.
+            ``fusion``, ``prefilter``, ``mixer`` and ``modulation`` (all within such modules, wherever they are),
+            ``classifier`` (timm's last layer) and ``encoder``, the rest. One that the network lacks is an empty list.
         """
-        parts = {
-            "prefilter": self._parameters_in(Prefilter),
-            "mixer": self._parameters_in(*MIXERS.values()),
-            "modulation": self._parameters_in(*MODULATIONS.values()),
-            "classifier": list(self.body.get_classifier().parameters()),
-        }
-        others = {parameter for parameters in parts.values() for parameter in parameters}
-        return {"encoder": [p for p in self.parameters() if p not in others], **parts}
+        return parameter_parts(self, {"classifier": [self.body.get_classifier()], "encoder": [self]})
 
     def _weighted(self, features: Tensor, warps: list[Warp]) -> Tensor:
         channels_last = getattr(self.body, "output_fmt", "NCHW") == "NHWC"  # timm leaves it out where it is NCHW
         size = features.shape[1:3] if channels_last else features.shape[2:]
         weights = area_weights(warps, (size[0], size[1])).to(features.dtype)
         return features * (weights.permute(0, 2, 3, 1) if channels_last else weights)
-
-    def _parameters_in(self, *kinds: type[nn.Module]) -> list[nn.Parameter]:
-        found = {p: None for module in self.modules() if isinstance(module, kinds) for p in module.parameters()}
-        return list(found)
 
     def _check(self, images: Tensor) -> None:
         expected = f"[B, {self.in_channels}, H, W] with H and W at least {MIN_SIZE}"

@@ -28,17 +28,17 @@ def parameter_parts(network: nn.Module, others: Mapping[str, Iterable[nn.Module]
 
     Args:
         network: the network.
-        others: modules by part.
+        others: modules by part; of a parameter in two of them, the first has it.
 
     Returns:
         ``fusion``, ``prefilter``, ``mixer`` and ``modulation`` (all within such modules, wherever they are), then
         ``others`` without those.
     """
-    modules = list(network.modules())
-    parts = {name: list(_unique(m for m in modules if isinstance(m, kinds))) for name, kinds in _KINDS.items()}
-    inserted = {parameter for parameters in parts.values() for parameter in parameters}
-    return parts | {name: [p for p in _unique(part) if p not in inserted] for name, part in others.items()}
-
-
-def _unique(modules: Iterable[nn.Module]) -> dict[nn.Parameter, None]:
-    return {parameter: None for module in modules for parameter in module.parameters()}
+    inserted = {name: [m for m in network.modules() if isinstance(m, kinds)] for name, kinds in _KINDS.items()}
+    parts: dict[str, list[nn.Parameter]] = {}
+    taken: set[nn.Parameter] = set()
+    for name, modules in (inserted | dict(others)).items():
+        own = dict.fromkeys(parameter for module in modules for parameter in module.parameters())
+        parts[name] = [parameter for parameter in own if parameter not in taken]
+        taken.update(own)
+    return parts

@@ -10,7 +10,7 @@ from ..windows import at, overlap, window_offsets
 from .reference import EPSILON, channel_dot, vector_norms
 
 
-def similarity_forward(x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
+def forward(x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
     """The value of :func:`~dealias.ops.local_similarity`."""
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     norm = vector_norms(wide) if metric == "cosine" else None
@@ -26,7 +26,7 @@ def similarity_forward(x: Tensor, kernel_size: int, dilation: int, metric: str) 
     return out
 
 
-def similarity_backward(grad: Tensor, x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
+def backward(grad: Tensor, x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
     """The gradient of :func:`~dealias.ops.local_similarity` to ``x``.
 
     With unit vectors ``v = x / |x|`` a pair (p, q) of neighbours adds ``(g_pq + g_qp) v_q`` to the gradient of ``v_p``;

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._symmetric import similarity_backward, similarity_forward
+from ..backend import compiled_kernels_run, current_backend
+from . import _cpu, _symmetric
+from .reference import local_similarity_reference
 
 
 def local_similarity(x: Tensor, kernel_size: int = 3, dilation: int = 2, metric: str = "cosine") -> Tensor:
@@ -38,12 +40,15 @@ def local_similarity(x: Tensor, kernel_size: int = 3, dilation: int = 2, metric:
         )
     if metric not in ("cosine", "dot"):
         raise ValueError(f"local_similarity: metric must be 'cosine' or 'dot', got {metric!r}")
+    if current_backend() == "reference":
+        return local_similarity_reference(x, kernel_size, dilation, metric)
     return _local_similarity(x, kernel_size, dilation, metric)
 
 
 @torch.library.custom_op("dealias::local_similarity", mutates_args=())
 def _local_similarity(x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
-    return similarity_forward(x, kernel_size, dilation, metric)
+    compiled = compiled_kernels_run("local_similarity", _cpu.refusal(x, kernel_size))
+    return (_cpu.forward if compiled else _symmetric.forward)(x, kernel_size, dilation, metric)
 
 
 @_local_similarity.register_fake
@@ -53,7 +58,8 @@ def _(x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
 
 @torch.library.custom_op("dealias::local_similarity_backward", mutates_args=())
 def _local_similarity_backward(grad: Tensor, x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
-    return similarity_backward(grad, x, kernel_size, dilation, metric)
+    compiled = compiled_kernels_run("local_similarity", _cpu.refusal(x, kernel_size))
+    return (_cpu.backward if compiled else _symmetric.backward)(grad, x, kernel_size, dilation, metric)
 
 
 @_local_similarity_backward.register_fake

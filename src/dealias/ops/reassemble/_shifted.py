@@ -21,7 +21,7 @@ _BLOCK_BYTES = 2**19
 """Size of a block of upsampled channels on a CPU: a map, its accumulator and a product fit a second-level cache."""
 
 
-def reassemble_forward(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1) -> Tensor:
+def forward(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1) -> Tensor:
     """The value of :func:`~dealias.ops.reassemble`."""
     n, c, h, w = x.shape
     taps = weight.shape[1] // groups
@@ -38,7 +38,7 @@ def reassemble_forward(x: Tensor, weight: Tensor, groups: int, scale: int, dilat
     return out
 
 
-def reassemble_backward(
+def backward(
     grad: Tensor,
     x: Tensor,
     weight: Tensor,

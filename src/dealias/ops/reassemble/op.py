@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._shifted import reassemble_backward, reassemble_forward
+from ..backend import compiled_kernels_run, current_backend
+from . import _cpu, _shifted
+from .reference import reassemble_reference
 
 
 def reassemble(x: Tensor, weight: Tensor, groups: int = 1, scale: int = 1, dilation: int = 1) -> Tensor:
@@ -37,6 +39,8 @@ def reassemble(x: Tensor, weight: Tensor, groups: int = 1, scale: int = 1, dilat
     tensor([0.4444, 0.4444, 0.4444, 0.4444])
     """
     _check(x, weight, groups, scale, dilation)
+    if current_backend() == "reference":
+        return reassemble_reference(x, weight, groups, scale, dilation)
     return _reassemble(x, weight, groups, scale, dilation)
 
 
@@ -67,7 +71,8 @@ def _check(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int) ->
 
 @torch.library.custom_op("dealias::reassemble", mutates_args=())
 def _reassemble(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1) -> Tensor:
-    return reassemble_forward(x, weight, groups, scale, dilation)
+    compiled = compiled_kernels_run("reassemble", _cpu.refusal(x, weight, groups, scale))
+    return (_cpu.forward if compiled else _shifted.forward)(x, weight, groups, scale, dilation)
 
 
 @_reassemble.register_fake
@@ -86,7 +91,9 @@ def _reassemble_backward(
     need_weight: bool,
     dilation: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    return reassemble_backward(grad, x, weight, groups, scale, need_x, need_weight, dilation)
+    compiled = compiled_kernels_run("reassemble", _cpu.refusal(x, weight, groups, scale))
+    compute = _cpu.backward if compiled else _shifted.backward
+    return compute(grad, x, weight, groups, scale, need_x, need_weight, dilation)
 
 
 @_reassemble_backward.register_fake
