@@ -10,6 +10,8 @@ import torch
 from dealias.cli import main
 from dealias.complexity.flops import FORMULAS
 from dealias.complexity.system import active_backends
+from dealias.kernels import kernel_status
+from dealias.ops._compiled import OPERATORS
 
 SMALL = ["--encoder", "test_resnet", "--size", "64x96", "--runs", "1", "--device", "cpu"]
 
@@ -77,13 +79,16 @@ def test_info_of_the_system(capsys, workplace):
     assert all(re.search(rf"^ ?{name} +\S", out, re.MULTILINE) for name in ("torch", "timm", "threads", *FORMULAS))
 
 
-def test_backends_are_what_the_dispatcher_has():
+def test_backends_are_those_of_every_operator():
     found = {backend.operator: backend for backend in active_backends("cpu")}
     registered = {name.split("::")[1] for name in torch._C._dispatch_get_all_op_names() if name.startswith("dealias::")}
     assert {name.partition(".")[0] for name in registered if not name.endswith("_backward")} == set(FORMULAS)
+    status = kernel_status()
     for name in FORMULAS:
-        own = torch._C._dispatch_has_kernel_for_dispatch_key(f"dealias::{name}", "CPU")
-        assert (found[name].backend == "torch") != own and "cpu" in found[name].reason
+        compiled = status.active and name in OPERATORS
+        assert found[name].backend == ("compiled kernels" if compiled else "torch")
+        assert (status.reason if name in OPERATORS else "no kernel of its own") in found[name].reason
+    assert {backend.backend for backend in active_backends("cuda")} == {"torch"}
 
 
 ERRORS = {

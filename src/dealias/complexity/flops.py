@@ -81,6 +81,13 @@ def _reassemble(
     return _PER_MULTIPLY_ADD * out_shape.numel() * (weight[1] // groups)
 
 
+def _reassemble_softmax(
+    x: torch.Size, logits: torch.Size, window: Any, kernel_size: int, *args: Any, out_shape: torch.Size
+) -> int:
+    """As :func:`_reassemble`; the softmax has none."""
+    return _PER_MULTIPLY_ADD * out_shape.numel() * kernel_size**2
+
+
 def _cross_similarity(query: torch.Size, key: torch.Size, kernel_size: int, scale: int, out_shape: torch.Size) -> int:
     """k*k inner products of C channels for every fine pixel."""
     return _PER_MULTIPLY_ADD * query.numel() * kernel_size**2
@@ -125,6 +132,7 @@ def _fourier(real: torch.Size, dim: Sequence[int]) -> int:
 
 FORMULAS: dict[str, Formula] = {
     "reassemble": _reassemble,
+    "reassemble_softmax": _reassemble_softmax,
     "kernel_normalize": _nothing,
     "local_similarity": _local_similarity,
     "point_sample": _bilinear,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import kernel_normalize, reassemble
+from ..ops import reassemble_softmax
 from .base import Unguided
 from .init import init_kernel_encoder, init_xavier
 
@@ -64,4 +64,4 @@ class CARAFE(Unguided):
         """Upsample ``lr`` [B, C, h, w] by the scale: [B, C, h*scale, w*scale]."""
         scale = self.factor or 1
         logits = F.pixel_shuffle(self.encoder(self.compress(lr)), scale)
-        return reassemble(lr, kernel_normalize(logits, self.kernel_size), self.groups, scale)
+        return reassemble_softmax(lr, logits, self.kernel_size, groups=self.groups, scale=scale)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import kernel_normalize, reassemble
+from ..ops import reassemble_softmax
 from .base import Fusion
 from .init import init_xavier
 
@@ -75,7 +75,7 @@ class FADE(Fusion):
         size = hr.shape[-2:]
         coarse = self._encode(self.compress_lr(lr), stride=1, padding=1)
         logits = self._encode_fine(self.compress_hr(hr)) + F.interpolate(coarse, size=size, mode="nearest")
-        lr_up = reassemble(lr, kernel_normalize(logits, self.kernel_size), scale=2)
+        lr_up = reassemble_softmax(lr, logits, self.kernel_size, scale=2)
         if self.gate is None:
             return hr, lr_up
         gate = torch.sigmoid(F.interpolate(self.gate(lr), size=size, mode="nearest"))

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import kernel_normalize, reassemble
+from ..ops import kernel_normalize, reassemble_softmax
 from .attention import spatial_attention
 from .base import Fusion
 from .init import init_xavier
@@ -157,55 +157,54 @@ class FreqFusion(Fusion):
 
     def fuse(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
         """Fuse hr [B, hr_channels, H, W] and lr [B, lr_channels, h, w] into hr' and lr_up, both H x W."""
-        return self.fuse_with_kernels(hr, lr)[1:]
+        return self._fuse_with_logits(hr, lr)[1:]
 
     def fuse_with_kernels(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As :meth:`fuse`, with the low-pass kernels [B, k*k*up_group, H, W] in front."""
+        logits, hr, lr_up = self._fuse_with_logits(hr, lr)
+        return kernel_normalize(logits, self.lowpass_kernel, self.lowpass_window), hr, lr_up
+
+    def _fuse_with_logits(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         fine, coarse = self.compress_hr(hr), self.compress_lr(lr)
-        lowpass, highpass, fine = self._predict_kernels(fine, coarse)
+        low, high, fine = self._predict_logits(fine, coarse)
         if self.semi_conv:
-            lr_up = reassemble(lr, lowpass, self.up_group, 2)
+            lr_up = self._reassemble_low(lr, low, scale=2)
         else:
-            lr_up = reassemble(self._resize(lr, hr), lowpass, self.up_group)
-        if highpass is not None:
-            hr = self._filter_highpass(hr, highpass)
+            lr_up = self._reassemble_low(self._resize(lr, hr), low)
+        if high is not None:
+            detail = hr - self._reassemble_high(hr, high)
+            hr = hr + detail if self.hr_residual else detail
         if self.sampler is not None:
             lr_up = self.sampler(fine, coarse, lr_up)
         if self.attention is not None:
             hr = self.attention(hr)
             lr_up = self.attention(lr_up)
-        return lowpass, hr, lr_up
+        return low, hr, lr_up
 
-    def _filter_highpass(self, hr: Tensor, kernels: Tensor) -> Tensor:
-        detail = hr - reassemble(hr, kernels, self.up_group)
-        return hr + detail if self.hr_residual else detail
-
-    def _predict_kernels(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Low-pass kernels, high-pass kernels if any, and the fine guide as it is afterwards."""
+    def _predict_logits(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Logits of the low-pass kernels, of the high-pass kernels if any, and the fine guide as it is afterwards."""
         if self.semi_conv and self.comp_feat_upsample:
             return self._predict_in_steps(fine, coarse)
         if not self.semi_conv:
             mixed = fine + _nearest(coarse, fine)
-            return self._lowpass(self.lowpass_encoder(mixed)), self._highpass(self._encode_highpass(mixed)), fine
+            return self.lowpass_encoder(mixed), self._encode_highpass(mixed), fine
         low = self.lowpass_encoder(fine) + _nearest(self.lowpass_encoder(coarse), fine)
         high, high_coarse = self._encode_highpass(fine), self._encode_highpass(coarse)
         if high is not None and high_coarse is not None:
             high = high + _nearest(high_coarse, fine)
-        return self._lowpass(low), self._highpass(high), fine
+        return low, high, fine
 
     def _predict_in_steps(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """The same, the coarse logits brought to the fine grid by kernels of the step before."""
         low_band, high = self._decompose(fine)
-        initial_highpass = self._highpass(high)
-        if initial_highpass is not None:
-            fine = 2 * fine - reassemble(fine, initial_highpass, self.up_group)
+        if high is not None:
+            fine = 2 * fine - self._reassemble_high(fine, high)
         low = self.lowpass_encoder(fine if low_band is None else low_band)
-        low = low + reassemble(self.lowpass_encoder(coarse), self._lowpass(low), self.up_group, 2)
-        lowpass = self._lowpass(low)
+        low = low + self._reassemble_low(self.lowpass_encoder(coarse), low, scale=2)
         high_coarse = self._encode_highpass(coarse)
         if high is not None and high_coarse is not None:
-            high = high + reassemble(high_coarse, lowpass, self.up_group, 2)
-        return lowpass, self._highpass(high), fine
+            high = high + self._reassemble_low(high_coarse, low, scale=2)
+        return low, high, fine
 
     def _decompose(self, fine: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """The low band of the fine guide if there is a decomposition, its high-pass logits if there is a high-pass."""
@@ -217,11 +216,11 @@ class FreqFusion(Fusion):
     def _encode_highpass(self, guide: Tensor) -> Tensor | None:
         return None if self.highpass_encoder is None else self.highpass_encoder(guide)
 
-    def _lowpass(self, logits: Tensor) -> Tensor:
-        return kernel_normalize(logits, self.lowpass_kernel, self.lowpass_window)
+    def _reassemble_low(self, x: Tensor, logits: Tensor, scale: int = 1) -> Tensor:
+        return reassemble_softmax(x, logits, self.lowpass_kernel, self.lowpass_window, self.up_group, scale)
 
-    def _highpass(self, logits: Tensor | None) -> Tensor | None:
-        return None if logits is None else kernel_normalize(logits, self.highpass_kernel, self.highpass_window)
+    def _reassemble_high(self, x: Tensor, logits: Tensor) -> Tensor:
+        return reassemble_softmax(x, logits, self.highpass_kernel, self.highpass_window, self.up_group)
 
     def _resize(self, x: Tensor, like: Tensor) -> Tensor:
         return F.interpolate(x, size=like.shape[-2:], mode=self.upsample_mode)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..ops import cross_similarity, kernel_normalize, reassemble
+from ..ops import cross_similarity, reassemble_softmax
 from .base import Fusion
 
 
@@ -69,7 +69,7 @@ class SAPA(Fusion):
         query = self._query(fine, coarse, lr)
         logits = cross_similarity(query.movedim(-1, 1), key.movedim(-1, 1), self.kernel_size, self.scale)
         value = lr if self.value is None else self.value(coarse).movedim(-1, 1)
-        return hr, reassemble(value, kernel_normalize(logits, self.kernel_size), scale=self.scale)
+        return hr, reassemble_softmax(value, logits, self.kernel_size, scale=self.scale)
 
     def _query(self, fine: Tensor, coarse: Tensor, lr: Tensor) -> Tensor:
         """Queries [B, H, W, embedding_channels]; the maps have their channels last but for ``lr``."""

@@ -8,6 +8,7 @@ from .kernel_normalize import kernel_normalize
 from .local_similarity import local_similarity
 from .point_sample import point_sample
 from .reassemble import reassemble
+from .reassemble_softmax import reassemble_softmax
 from .spectrum import low_pass
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "low_pass",
     "point_sample",
     "reassemble",
+    "reassemble_softmax",
     "use_backend",
 ]

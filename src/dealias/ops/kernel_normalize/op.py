@@ -32,6 +32,12 @@ def kernel_normalize(logits: Tensor, kernel_size: int, window: Tensor | None = N
     >>> kernel_normalize(torch.zeros(1, 9, 1, 1), 3).flatten()[:2]
     tensor([0.1111, 0.1111])
     """
+    check_logits(logits, kernel_size, window)
+    return _kernel_normalize(logits, kernel_size, window)
+
+
+def check_logits(logits: Tensor, kernel_size: int, window: Tensor | None) -> None:
+    """Raise the errors of :func:`kernel_normalize`."""
     if logits.ndim != 4 or not logits.is_floating_point():
         raise ValueError(
             f"kernel_normalize: logits must be floating [B, C, H, W], got {logits.dtype} {tuple(logits.shape)}"
@@ -43,7 +49,6 @@ def kernel_normalize(logits: Tensor, kernel_size: int, window: Tensor | None = N
         )
     if window is not None and window.numel() != kernel_size**2:
         raise ValueError(f"kernel_normalize: window must have {kernel_size**2} weights, got {tuple(window.shape)}")
-    return _kernel_normalize(logits, kernel_size, window)
 
 
 @torch.library.custom_op("dealias::kernel_normalize", mutates_args=())
@@ -56,12 +61,17 @@ def _(logits: Tensor, kernel_size: int, window: Tensor | None) -> Tensor:
     return logits.new_empty(logits.shape)
 
 
-@torch.library.custom_op("dealias::kernel_normalize_backward", mutates_args=())
-def _kernel_normalize_backward(grad: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
+def normalize_backward(grad: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
+    """The gradient to the logits from that to the kernels, both [B, groups*k*k, H, W]."""
     n, c, h, w = kernels.shape
     grad, taps = (t.reshape(n, c // kernel_size**2, kernel_size**2, h, w) for t in (grad, kernels))
     grad_logits = torch.ops.aten._softmax_backward_data(grad.contiguous(), taps.contiguous(), 2, kernels.dtype)
     return grad_logits.reshape(kernels.shape)
+
+
+@torch.library.custom_op("dealias::kernel_normalize_backward", mutates_args=())
+def _kernel_normalize_backward(grad: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
+    return normalize_backward(grad, kernels, kernel_size)
 
 
 @_kernel_normalize_backward.register_fake

@@ -38,13 +38,14 @@ def reassemble(x: Tensor, weight: Tensor, groups: int = 1, scale: int = 1, dilat
     >>> reassemble(torch.ones(1, 1, 2, 2), mean, scale=2)[0, 0, 0]
     tensor([0.4444, 0.4444, 0.4444, 0.4444])
     """
-    _check(x, weight, groups, scale, dilation)
+    check_reassemble(x, weight, groups, scale, dilation)
     if current_backend() == "reference":
         return reassemble_reference(x, weight, groups, scale, dilation)
     return _reassemble(x, weight, groups, scale, dilation)
 
 
-def _check(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int) -> None:
+def check_reassemble(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int) -> None:
+    """Raise the errors of :func:`reassemble`."""
     if x.ndim != 4 or weight.ndim != 4:
         raise ValueError(
             f"reassemble: x and weight must be [B, C, H, W], got {tuple(x.shape)} and {tuple(weight.shape)}"

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reassembly by normalised kernels as a registered operator: public function, gradients, fake kernels, autocast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..backend import compiled_kernels_run, current_backend
+from ..kernel_normalize import check_logits, kernel_normalize_reference, normalize_backward
+from ..reassemble import _cpu, _shifted, check_reassemble
+from .reference import reassemble_softmax_reference
+
+
+def reassemble_softmax(
+    x: Tensor,
+    logits: Tensor,
+    kernel_size: int,
+    window: Tensor | None = None,
+    groups: int = 1,
+    scale: int = 1,
+    dilation: int = 1,
+) -> Tensor:
+    """``reassemble(x, kernel_normalize(logits, kernel_size, window), groups, scale, dilation)``, in one step.
+
+    The kernels (CARAFE, arXiv:1905.02188, eq. 2-3) are not kept for the gradient either, but made again from the
+    logits. See :func:`~dealias.ops.kernel_normalize` and :func:`~dealias.ops.reassemble`.
+
+    Args:
+        x: features, [B, C, H, W], floating point.
+        logits: [B, groups*k*k, H*scale, W*scale], dtype of ``x``.
+        kernel_size: k, odd.
+        window: k x k non-negative weights, not all 0; ``None`` for none. It has no gradient.
+        groups: channel groups with kernels of their own.
+        scale: integer ratio of output to input size.
+        dilation: distance of neighbouring taps, pixels of ``x``.
+
+    Returns:
+        [B, C, H*scale, W*scale], dtype of ``x`` (float32 under autocast), contiguous; computed in float32 at least.
+
+    Raises:
+        ValueError: as of the two functions.
+
+    >>> reassemble_softmax(torch.ones(1, 1, 3, 3), torch.zeros(1, 9, 3, 3), 3)[0, 0, 1]
+    tensor([0.6667, 1.0000, 0.6667])
+    """
+    check_logits(logits, kernel_size, window)
+    check_reassemble(x, logits, groups, scale, dilation)
+    if logits.shape[1] != groups * kernel_size**2:
+        raise ValueError(
+            f"reassemble_softmax: logits must have {groups} x {kernel_size}**2 channels, got {logits.shape[1]}"
+        )
+    if current_backend() == "reference":
+        return reassemble_softmax_reference(x, logits, kernel_size, window, groups, scale, dilation)
+    return _reassemble_softmax(x, logits, window, kernel_size, groups, scale, dilation)
+
+
+@torch.library.custom_op("dealias::reassemble_softmax", mutates_args=())
+def _reassemble_softmax(
+    x: Tensor, logits: Tensor, window: Tensor | None, kernel_size: int, groups: int, scale: int, dilation: int
+) -> Tensor:
+    if compiled_kernels_run("reassemble_softmax", _cpu.refusal(x, logits, groups, scale)):
+        return _cpu.forward(x, logits, groups, scale, dilation, _log_window(window, kernel_size))
+    kernels = kernel_normalize_reference(logits, kernel_size, window)
+    return _shifted.forward(x, kernels, groups, scale, dilation)
+
+
+@_reassemble_softmax.register_fake
+def _(
+    x: Tensor, logits: Tensor, window: Tensor | None, kernel_size: int, groups: int, scale: int, dilation: int
+) -> Tensor:
+    return x.new_empty(x.shape[0], x.shape[1], x.shape[2] * scale, x.shape[3] * scale)
+
+
+@torch.library.custom_op("dealias::reassemble_softmax_backward", mutates_args=())
+def _reassemble_softmax_backward(
+    grad: Tensor,
+    x: Tensor,
+    logits: Tensor,
+    window: Tensor | None,
+    kernel_size: int,
+    groups: int,
+    scale: int,
+    dilation: int,
+    need_x: bool,
+    need_logits: bool,
+) -> tuple[Tensor, Tensor]:
+    if compiled_kernels_run("reassemble_softmax", _cpu.refusal(x, logits, groups, scale)):
+        log_window = _log_window(window, kernel_size)
+        return _cpu.backward(grad, x, logits, groups, scale, need_x, need_logits, dilation, log_window)
+    kernels = kernel_normalize_reference(logits, kernel_size, window)
+    grad_x, grad_kernels = _shifted.backward(grad, x, kernels, groups, scale, need_x, need_logits, dilation)
+    return grad_x, normalize_backward(grad_kernels, kernels, kernel_size) if need_logits else grad_kernels
+
+
+@_reassemble_softmax_backward.register_fake
+def _(
+    grad: Tensor,
+    x: Tensor,
+    logits: Tensor,
+    window: Tensor | None,
+    kernel_size: int,
+    groups: int,
+    scale: int,
+    dilation: int,
+    need_x: bool,
+    need_logits: bool,
+) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape if need_x else (0,)), logits.new_empty(logits.shape if need_logits else (0,))
+
+
+def _log_window(window: Tensor | None, kernel_size: int) -> Tensor:
+    """What is added to the logits of a kernel, [k*k] float32."""
+    if window is None:
+        return torch.zeros(kernel_size**2)
+    return window.detach().float().log().flatten()
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, logits, ctx.window, *ctx.options = inputs
+    ctx.save_for_backward(x, logits)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    need_x, need_logits = ctx.needs_input_grad[:2]
+    grads = _reassemble_softmax_backward(grad, *ctx.saved_tensors, ctx.window, *ctx.options, need_x, need_logits)
+    return grads[0] if need_x else None, grads[1] if need_logits else None, *(None,) * 5
+
+
+_reassemble_softmax.register_autograd(_backward, setup_context=_save)
+for _device in ("cpu", "cuda"):
+    _reassemble_softmax.register_autocast(_device, torch.float32)
