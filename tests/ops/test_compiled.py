@@ -7,6 +7,7 @@ import torch
 from dealias import kernels, ops
 from dealias.cli import main
 from dealias.kernels import library
+from dealias.ops.deformable_aggregation.taps import Geometry
 from dealias.testing import assert_close
 
 active = pytest.mark.skipif(not kernels.kernel_status().active, reason=kernels.kernel_status().reason)
@@ -173,3 +174,42 @@ def test_a_failing_compiler_is_named_and_leaves_nothing(cache, monkeypatch, comp
     assert main(["kernels", "build"]) == 2 and compiler in capsys.readouterr().err
     assert main(["kernels", "build", "--optional"]) == 0 and "No compiled kernels" in capsys.readouterr().out
     assert list(cache.iterdir()) == []
+
+
+@active
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize(
+    ("shape", "groups", "size"), [((2, 6, 5, 7), 3, (9, 4)), ((1, 40, 1, 1), 1, (3, 37)), ((1, 1, 8, 3), 1, (1, 1))]
+)
+def test_point_sample(shape, groups, size, dtype, threads):
+    x = torch.randn(shape).to(dtype)
+    points = torch.randn(shape[0], groups, 2, *size) * 3 + 2  # inside, outside and on the limits
+    points[..., 0, 0] = 0
+    inputs = [x.requires_grad_(), points.requires_grad_()]
+    exact = [t.detach().double().requires_grad_() for t in inputs]
+    with ops.use_backend("reference"):
+        expected = ops.point_sample(*exact)
+    with ops.use_backend("cpu"):
+        found = ops.point_sample(*inputs)
+        cotangent = torch.randn_like(found)
+        found.backward(cotangent)
+    expected.backward(cotangent.double())
+    assert_close(found, expected)
+    assert_close(x.grad, exact[0].grad, dtype)
+    assert_close(points.grad, exact[1].grad, dtype)
+
+
+@active
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize(
+    ("shape", "groups", "taps", "geometry"),
+    [((2, 6, 5, 7), 3, 9, (3, 1, 1, 1)), ((1, 20, 6, 9), 1, 8, (3, 2, 1, 2)), ((1, 4, 3, 4), 2, 4, (2, 1, 0, 1))],
+)
+def test_deformable_aggregation(shape, groups, taps, geometry, dtype, threads):
+    size = tuple(Geometry(*geometry).out_size(n) for n in shape[2:])
+    inputs = [
+        torch.randn(shape),
+        torch.randn(shape[0], groups, taps, 2, *size) * 1.5,
+        torch.rand(shape[0], groups, taps, *size),
+    ]
+    compare(lambda x, o, w: ops.deformable_aggregation(x, o, w, *geometry, offset_scale=0.7), inputs, dtype)

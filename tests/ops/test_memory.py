@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dealias.ops.deformable_aggregation._tapwise import aggregate_backward, aggregate_forward
+from dealias.ops.deformable_aggregation import _tapwise as aggregation
 from dealias.ops.deformable_aggregation.taps import Geometry
 from dealias.ops.kernel_normalize import kernel_normalize_reference
 from dealias.ops.local_similarity import _symmetric as similarity
@@ -73,9 +73,9 @@ CASES = {
     "local_similarity_reference": (local_similarity_reference, M["features"], 3, 2, "cosine"),
     "local_similarity": (similarity.forward, M["features"], 3, 2, "cosine"),
     "local_similarity_backward": (similarity.backward, M["similarity_gradient"], M["features"], 3, 2, "cosine"),
-    "deformable_aggregation": (aggregate_forward, M["features"], M["offsets"], M["shares"], KERNEL, 1.0),
+    "deformable_aggregation": (aggregation.forward, M["features"], M["offsets"], M["shares"], KERNEL, 1.0),
     "deformable_aggregation_backward": (
-        aggregate_backward,
+        aggregation.backward,
         *(M[name] for name in ("small_gradient", "features", "offsets", "shares")),
         KERNEL,
         1.0,

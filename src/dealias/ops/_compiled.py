@@ -14,7 +14,7 @@ from dealias.kernels import kernel_status, load_kernels
 TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 """Types of the kernels, and how their functions' names end."""
 
-OPERATORS = ("local_similarity", "reassemble", "reassemble_softmax")
+OPERATORS = ("deformable_aggregation", "local_similarity", "point_sample", "reassemble", "reassemble_softmax")
 """What there are compiled kernels of."""
 
 

@@ -16,7 +16,7 @@ from .taps import Geometry, tap_points
 _BILINEAR, _ZEROS = 0, 0  # grid_sampler's own codes
 
 
-def aggregate_forward(x: Tensor, offsets: Tensor, weights: Tensor, geometry: Geometry, offset_scale: float) -> Tensor:
+def forward(x: Tensor, offsets: Tensor, weights: Tensor, geometry: Geometry, offset_scale: float) -> Tensor:
     """See :func:`~dealias.ops.deformable_aggregation`."""
     planes, shares = _planes(x, offsets), weights.flatten(0, 1)
     out = planes.new_zeros(*planes.shape[:2], *weights.shape[-2:])
@@ -26,7 +26,7 @@ def aggregate_forward(x: Tensor, offsets: Tensor, weights: Tensor, geometry: Geo
     return out.reshape(*x.shape[:2], *weights.shape[-2:]).to(x.dtype)
 
 
-def aggregate_backward(
+def backward(
     grad: Tensor,
     x: Tensor,
     offsets: Tensor,

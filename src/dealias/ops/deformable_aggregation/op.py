@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._tapwise import aggregate_backward, aggregate_forward
+from .. import _sample_points
+from ..backend import compiled_kernels_run, current_backend
+from . import _fused, _tapwise
+from .reference import deformable_aggregation_reference
 from .taps import Geometry
 
 
@@ -55,6 +58,8 @@ def deformable_aggregation(
     """
     geometry = Geometry(kernel_size, stride, padding, dilation)
     _check(x, offsets, weights, geometry)
+    if current_backend() == "reference":
+        return deformable_aggregation_reference(x, offsets, weights, *geometry, offset_scale)
     return _aggregate(x, offsets, weights, geometry, offset_scale)
 
 
@@ -86,7 +91,8 @@ def _check(x: Tensor, offsets: Tensor, weights: Tensor, geometry: Geometry) -> N
 
 @torch.library.custom_op("dealias::deformable_aggregation", mutates_args=())
 def _aggregate(x: Tensor, offsets: Tensor, weights: Tensor, geometry: Sequence[int], offset_scale: float) -> Tensor:
-    return aggregate_forward(x, offsets, weights, Geometry(*geometry), offset_scale)
+    compiled = compiled_kernels_run("deformable_aggregation", _sample_points.refusal(x, offsets, weights))
+    return (_fused if compiled else _tapwise).forward(x, offsets, weights, Geometry(*geometry), offset_scale)
 
 
 @_aggregate.register_fake
@@ -104,7 +110,9 @@ def _aggregate_backward(
     offset_scale: float,
     need: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return aggregate_backward(grad, x, offsets, weights, Geometry(*geometry), offset_scale, need)
+    compiled = compiled_kernels_run("deformable_aggregation", _sample_points.refusal(x, offsets, weights))
+    compute = (_fused if compiled else _tapwise).backward
+    return compute(grad, x, offsets, weights, Geometry(*geometry), offset_scale, need)
 
 
 @_aggregate_backward.register_fake

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Grouped bilinear point sampling as a registered operator: public function, gradients, fake kernels, autocast.
 
-The work is done by torch's ``grid_sample``, with one batch entry per channel group.
+In plain torch the work is done by ``grid_sample``, with one batch entry per channel group.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from .. import _sample_points
+from ..backend import compiled_kernels_run, current_backend
+from .reference import point_sample_reference
 
 _BILINEAR, _BORDER = 0, 1  # grid_sampler's own codes
 
@@ -45,11 +49,15 @@ def point_sample(x: Tensor, points: Tensor) -> Tensor:
         raise ValueError(
             f"point_sample: points must be float32 or float64 and x floating, got {points.dtype} and {x.dtype}"
         )
+    if current_backend() == "reference":
+        return point_sample_reference(x, points)
     return _point_sample(x, points)
 
 
 @torch.library.custom_op("dealias::point_sample", mutates_args=())
 def _point_sample(x: Tensor, points: Tensor) -> Tensor:
+    if compiled_kernels_run("point_sample", _sample_points.refusal(x, points)):
+        return _sample_points.forward(x, points[:, :, None], None, border=True)
     planes, grid = _planes(x, points), _grid(x, points)
     sampled = torch.grid_sampler_2d(planes, grid, _BILINEAR, _BORDER, False)
     return sampled.reshape(*x.shape[:2], *points.shape[-2:]).to(x.dtype)
@@ -64,6 +72,10 @@ def _(x: Tensor, points: Tensor) -> Tensor:
 def _point_sample_backward(
     grad: Tensor, x: Tensor, points: Tensor, need_x: bool, need_points: bool
 ) -> tuple[Tensor, Tensor]:
+    if compiled_kernels_run("point_sample", _sample_points.refusal(x, points)):
+        need = (need_x, need_points, False)
+        grad_x, grad_points, _ = _sample_points.backward(grad, x, points[:, :, None], None, True, need)
+        return grad_x, grad_points[:, :, 0] if need_points else grad_points
     planes, grid = _planes(x, points), _grid(x, points)
     grad = grad.to(planes.dtype).reshape(*planes.shape[:2], *points.shape[-2:])
     grad_planes, grad_grid = torch.ops.aten.grid_sampler_2d_backward(

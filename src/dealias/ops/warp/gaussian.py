@@ -63,7 +63,8 @@ def gaussian_window(
         if sigma is None or not 0 < sigma < math.inf:
             raise ValueError(f"{name}: sigma and fwhm must be positive, got {sigma}")
     if window is None:
-        window = 2 * math.ceil(4 * float(sigma)) + 1
+        width = sigma.item() if isinstance(sigma, Tensor) else sigma
+        window = 2 * math.ceil(4 * width) + 1
     if window < 3 or window % 2 == 0:
         raise ValueError(f"{name}: window must be an odd number of at least 3, got {window}")
     return sigma, window
