@@ -17,7 +17,17 @@ PACKAGE = REPOSITORY / "src" / "dealias"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = sorted(path for folder in ("tests", "benchmarks", "examples") for path in (REPOSITORY / folder).rglob("*.py"))
 
-HEAVY = {"lightning", "transformers", "timm", "torchvision", "matplotlib", "torchmetrics", "jsonargparse", "rich"}
+HEAVY = {
+    "lightning",
+    "transformers",
+    "timm",
+    "torchvision",
+    "matplotlib",
+    "torchmetrics",
+    "jsonargparse",
+    "rich",
+    "triton",
+}
 
 # Parts that are not listed may import every part but compat, which is for users only.
 MAY_IMPORT: dict[str, set[str]] = {

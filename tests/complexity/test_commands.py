@@ -11,6 +11,7 @@ from dealias.cli import main
 from dealias.complexity.flops import FORMULAS
 from dealias.complexity.system import active_backends
 from dealias.kernels import kernel_status
+from dealias.ops import _triton
 from dealias.ops._compiled import OPERATORS
 
 SMALL = ["--encoder", "test_resnet", "--size", "64x96", "--runs", "1", "--device", "cpu"]
@@ -88,7 +89,9 @@ def test_backends_are_those_of_every_operator():
         compiled = status.active and name in OPERATORS
         assert found[name].backend == ("compiled kernels" if compiled else "torch")
         assert (status.reason if name in OPERATORS else "no kernel of its own") in found[name].reason
-    assert {backend.backend for backend in active_backends("cuda")} == {"torch"}
+    for backend in active_backends("cuda"):
+        runs = backend.operator in _triton.OPERATORS and _triton.unavailable() is None
+        assert backend.backend == ("Triton kernels" if runs else "torch")
 
 
 ERRORS = {

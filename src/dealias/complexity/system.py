@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from dealias.kernels import kernel_status
-from dealias.ops._compiled import OPERATORS
+from dealias.ops import _compiled, _triton
 from dealias.ops.spectrum.op import DENSE_LIMIT
 from dealias.train.run_directory import environment
 
@@ -55,8 +55,14 @@ def active_backends(device: str) -> list[Backend]:
 
 
 def _registered(name: str, kind: str) -> Backend:
-    if kind != "cpu" or name not in OPERATORS:
-        return Backend(name, "torch", f"there is no kernel of its own for {kind}")
-    status = kernel_status()
-    reason = f"{status.reason}; plain torch where they do not fit" if status.active else status.reason
-    return Backend(name, "compiled kernels" if status.active else "torch", reason)
+    if kind == "cpu" and name in _compiled.OPERATORS:
+        status = kernel_status()
+        kernels, active, reason = "compiled kernels", status.active, status.reason
+    elif kind == "cuda" and name in _triton.OPERATORS:
+        absence = _triton.unavailable()
+        kernels, active, reason = "Triton kernels", absence is None, absence or "compiled when first used"
+    else:
+        kernels, active, reason = "", False, f"there is no kernel of its own for {kind}"
+    if not active:
+        return Backend(name, "torch", reason)
+    return Backend(name, kernels, f"{reason}; plain torch where they do not fit")

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from collections.abc import Mapping
+from types import ModuleType, TracebackType
+from typing import Any
 
 BACKENDS = {
-    "auto": "the fastest that fits: compiled kernels where they are built, plain torch elsewhere",
+    "auto": "the fastest that fits: compiled CPU kernels where they are built, Triton kernels, plain torch elsewhere",
     "reference": "the definition in plain torch, by autograd",
     "torch": "plain torch with written-out gradients",
     "cpu": "the compiled CPU kernels",
+    "triton": "the Triton kernels",
 }
 """Names of :class:`use_backend`."""
 
@@ -19,13 +22,14 @@ _forced = ["auto"]
 class use_backend:
     """Choose what computes the operators of this process, from the call on or within ``with``.
 
-    Backends differ by rounding. ``"cpu"`` is an error where a kernel does not fit, for example for float64.
+    Backends differ by rounding. ``"cpu"`` and ``"triton"`` are an error where a kernel does not fit, for example for
+    float64; operators that have no such kernel run in plain torch.
 
     Args:
         name: a key of :data:`BACKENDS`.
 
     Raises:
-        ValueError: an unknown backend, or ``"cpu"`` without compiled kernels; says why they are not active.
+        ValueError: an unknown backend, or kernels that cannot run here; says why.
 
     >>> with use_backend("reference"):
     ...     current_backend()
@@ -37,12 +41,9 @@ class use_backend:
     def __init__(self, name: str) -> None:
         if name not in BACKENDS:
             raise ValueError(f"unknown backend {name!r}; known: {', '.join(BACKENDS)}")
-        if name == "cpu":
-            from dealias.kernels import kernel_status
-
-            status = kernel_status()
-            if not status.active:
-                raise ValueError(f"the compiled CPU kernels cannot run: {status.reason}")
+        reason = _absence(name)
+        if reason is not None:
+            raise ValueError(f"{BACKENDS[name]} cannot run: {reason}")
         self._before = _forced[0]
         _forced[0] = name
 
@@ -60,17 +61,38 @@ def current_backend() -> str:
     return _forced[0]
 
 
-def compiled_kernels_run(operator: str, refusal: str | None) -> bool:
-    """Whether the compiled kernels compute this call.
+def kernels_for(operator: str, kernels: Mapping[str, ModuleType], *arguments: Any) -> ModuleType | None:
+    """The kernels that compute this call, None for plain torch.
 
     Args:
         operator: name for the error.
-        refusal: why they cannot; None if they can.
+        kernels: modules by backend, in order of preference; ``refusal(*arguments)`` says why one cannot, None if it
+            can.
+        *arguments: what that depends on.
 
     Raises:
-        ValueError: they were forced and cannot.
+        ValueError: a backend was forced and cannot.
     """
-    backend = current_backend()
-    if backend == "cpu" and refusal is not None:
-        raise ValueError(f"{operator}: the compiled CPU kernels cannot run: {refusal}")
-    return backend in ("auto", "cpu") and refusal is None
+    forced = current_backend()
+    for name, module in kernels.items():
+        if forced in ("auto", name):
+            refusal = module.refusal(*arguments)
+            if refusal is None:
+                return module
+            if forced == name:
+                raise ValueError(f"{operator}: {BACKENDS[name]} cannot run: {refusal}")
+    return None
+
+
+def _absence(backend: str) -> str | None:
+    """Why a backend is not there at all, None if it is."""
+    if backend == "cpu":
+        from dealias.kernels import kernel_status
+
+        status = kernel_status()
+        return None if status.active else status.reason
+    if backend == "triton":
+        from ._triton import unavailable
+
+        return unavailable()
+    return None

@@ -11,6 +11,8 @@ from torch import Tensor
 from .. import _sample_points
 from .taps import Geometry, tap_points
 
+refusal = _sample_points.refusal
+
 
 def forward(x: Tensor, offsets: Tensor, weights: Tensor, geometry: Geometry, offset_scale: float) -> Tensor:
     """See :func:`~dealias.ops.deformable_aggregation`."""

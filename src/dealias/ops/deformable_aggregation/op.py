@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import _sample_points
-from ..backend import compiled_kernels_run, current_backend
-from . import _fused, _tapwise
+from ..backend import current_backend, kernels_for
+from . import _fused, _tapwise, _triton
 from .reference import deformable_aggregation_reference
 from .taps import Geometry
+
+_KERNELS = {"cpu": _fused, "triton": _triton}
 
 
 def deformable_aggregation(
@@ -91,8 +92,8 @@ def _check(x: Tensor, offsets: Tensor, weights: Tensor, geometry: Geometry) -> N
 
 @torch.library.custom_op("dealias::deformable_aggregation", mutates_args=())
 def _aggregate(x: Tensor, offsets: Tensor, weights: Tensor, geometry: Sequence[int], offset_scale: float) -> Tensor:
-    compiled = compiled_kernels_run("deformable_aggregation", _sample_points.refusal(x, offsets, weights))
-    return (_fused if compiled else _tapwise).forward(x, offsets, weights, Geometry(*geometry), offset_scale)
+    kernels = kernels_for("deformable_aggregation", _KERNELS, x, offsets, weights) or _tapwise
+    return kernels.forward(x, offsets, weights, Geometry(*geometry), offset_scale)
 
 
 @_aggregate.register_fake
@@ -110,9 +111,8 @@ def _aggregate_backward(
     offset_scale: float,
     need: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    compiled = compiled_kernels_run("deformable_aggregation", _sample_points.refusal(x, offsets, weights))
-    compute = (_fused if compiled else _tapwise).backward
-    return compute(grad, x, offsets, weights, Geometry(*geometry), offset_scale, need)
+    kernels = kernels_for("deformable_aggregation", _KERNELS, x, offsets, weights) or _tapwise
+    return kernels.backward(grad, x, offsets, weights, Geometry(*geometry), offset_scale, need)
 
 
 @_aggregate_backward.register_fake

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..backend import compiled_kernels_run, current_backend
-from . import _cpu, _symmetric
+from ..backend import current_backend, kernels_for
+from . import _cpu, _symmetric, _triton
 from .reference import local_similarity_reference
+
+_KERNELS = {"cpu": _cpu, "triton": _triton}
 
 
 def local_similarity(x: Tensor, kernel_size: int = 3, dilation: int = 2, metric: str = "cosine") -> Tensor:
@@ -47,8 +49,8 @@ def local_similarity(x: Tensor, kernel_size: int = 3, dilation: int = 2, metric:
 
 @torch.library.custom_op("dealias::local_similarity", mutates_args=())
 def _local_similarity(x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
-    compiled = compiled_kernels_run("local_similarity", _cpu.refusal(x, kernel_size))
-    return (_cpu.forward if compiled else _symmetric.forward)(x, kernel_size, dilation, metric)
+    kernels = kernels_for("local_similarity", _KERNELS, x, kernel_size) or _symmetric
+    return kernels.forward(x, kernel_size, dilation, metric)
 
 
 @_local_similarity.register_fake
@@ -58,8 +60,8 @@ def _(x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
 
 @torch.library.custom_op("dealias::local_similarity_backward", mutates_args=())
 def _local_similarity_backward(grad: Tensor, x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
-    compiled = compiled_kernels_run("local_similarity", _cpu.refusal(x, kernel_size))
-    return (_cpu.backward if compiled else _symmetric.backward)(grad, x, kernel_size, dilation, metric)
+    kernels = kernels_for("local_similarity", _KERNELS, x, kernel_size) or _symmetric
+    return kernels.backward(grad, x, kernel_size, dilation, metric)
 
 
 @_local_similarity_backward.register_fake

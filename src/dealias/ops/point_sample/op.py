@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from .. import _sample_points
-from ..backend import compiled_kernels_run, current_backend
+from ..backend import current_backend, kernels_for
 from .reference import point_sample_reference
+
+_KERNELS = {"cpu": _sample_points}
 
 _BILINEAR, _BORDER = 0, 1  # grid_sampler's own codes
 
@@ -56,7 +58,7 @@ def point_sample(x: Tensor, points: Tensor) -> Tensor:
 
 @torch.library.custom_op("dealias::point_sample", mutates_args=())
 def _point_sample(x: Tensor, points: Tensor) -> Tensor:
-    if compiled_kernels_run("point_sample", _sample_points.refusal(x, points)):
+    if kernels_for("point_sample", _KERNELS, x, points):
         return _sample_points.forward(x, points[:, :, None], None, border=True)
     planes, grid = _planes(x, points), _grid(x, points)
     sampled = torch.grid_sampler_2d(planes, grid, _BILINEAR, _BORDER, False)
@@ -72,7 +74,7 @@ def _(x: Tensor, points: Tensor) -> Tensor:
 def _point_sample_backward(
     grad: Tensor, x: Tensor, points: Tensor, need_x: bool, need_points: bool
 ) -> tuple[Tensor, Tensor]:
-    if compiled_kernels_run("point_sample", _sample_points.refusal(x, points)):
+    if kernels_for("point_sample", _KERNELS, x, points):
         need = (need_x, need_points, False)
         grad_x, grad_points, _ = _sample_points.backward(grad, x, points[:, :, None], None, True, need)
         return grad_x, grad_points[:, :, 0] if need_points else grad_points

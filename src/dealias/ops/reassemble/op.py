@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..backend import compiled_kernels_run, current_backend
-from . import _cpu, _shifted
+from ..backend import current_backend, kernels_for
+from . import _cpu, _shifted, _triton
 from .reference import reassemble_reference
+
+KERNELS = {"cpu": _cpu, "triton": _triton}
+"""By backend; of reassembly with normalised kernels, too."""
 
 
 def reassemble(x: Tensor, weight: Tensor, groups: int = 1, scale: int = 1, dilation: int = 1) -> Tensor:
@@ -72,8 +75,8 @@ def check_reassemble(x: Tensor, weight: Tensor, groups: int, scale: int, dilatio
 
 @torch.library.custom_op("dealias::reassemble", mutates_args=())
 def _reassemble(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1) -> Tensor:
-    compiled = compiled_kernels_run("reassemble", _cpu.refusal(x, weight, groups, scale))
-    return (_cpu.forward if compiled else _shifted.forward)(x, weight, groups, scale, dilation)
+    kernels = kernels_for("reassemble", KERNELS, x, weight, groups, scale) or _shifted
+    return kernels.forward(x, weight, groups, scale, dilation)
 
 
 @_reassemble.register_fake
@@ -92,9 +95,8 @@ def _reassemble_backward(
     need_weight: bool,
     dilation: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    compiled = compiled_kernels_run("reassemble", _cpu.refusal(x, weight, groups, scale))
-    compute = _cpu.backward if compiled else _shifted.backward
-    return compute(grad, x, weight, groups, scale, need_x, need_weight, dilation)
+    kernels = kernels_for("reassemble", KERNELS, x, weight, groups, scale) or _shifted
+    return kernels.backward(grad, x, weight, groups, scale, need_x, need_weight, dilation)
 
 
 @_reassemble_backward.register_fake

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..backend import compiled_kernels_run, current_backend
+from ..backend import current_backend, kernels_for
 from ..kernel_normalize import check_logits, kernel_normalize_reference, normalize_backward
-from ..reassemble import _cpu, _shifted, check_reassemble
+from ..reassemble import _shifted, check_reassemble
+from ..reassemble.op import KERNELS
 from .reference import reassemble_softmax_reference
 
 
@@ -61,8 +62,9 @@ def reassemble_softmax(
 def _reassemble_softmax(
     x: Tensor, logits: Tensor, window: Tensor | None, kernel_size: int, groups: int, scale: int, dilation: int
 ) -> Tensor:
-    if compiled_kernels_run("reassemble_softmax", _cpu.refusal(x, logits, groups, scale)):
-        return _cpu.forward(x, logits, groups, scale, dilation, _log_window(window, kernel_size))
+    fused = kernels_for("reassemble_softmax", KERNELS, x, logits, groups, scale)
+    if fused is not None:
+        return fused.forward(x, logits, groups, scale, dilation, _log_window(window, logits, kernel_size))
     kernels = kernel_normalize_reference(logits, kernel_size, window)
     return _shifted.forward(x, kernels, groups, scale, dilation)
 
@@ -87,9 +89,10 @@ def _reassemble_softmax_backward(
     need_x: bool,
     need_logits: bool,
 ) -> tuple[Tensor, Tensor]:
-    if compiled_kernels_run("reassemble_softmax", _cpu.refusal(x, logits, groups, scale)):
-        log_window = _log_window(window, kernel_size)
-        return _cpu.backward(grad, x, logits, groups, scale, need_x, need_logits, dilation, log_window)
+    fused = kernels_for("reassemble_softmax", KERNELS, x, logits, groups, scale)
+    if fused is not None:
+        log_window = _log_window(window, logits, kernel_size)
+        return fused.backward(grad, x, logits, groups, scale, need_x, need_logits, dilation, log_window)
     kernels = kernel_normalize_reference(logits, kernel_size, window)
     grad_x, grad_kernels = _shifted.backward(grad, x, kernels, groups, scale, need_x, need_logits, dilation)
     return grad_x, normalize_backward(grad_kernels, kernels, kernel_size) if need_logits else grad_kernels
@@ -111,10 +114,10 @@ def _(
     return x.new_empty(x.shape if need_x else (0,)), logits.new_empty(logits.shape if need_logits else (0,))
 
 
-def _log_window(window: Tensor | None, kernel_size: int) -> Tensor:
+def _log_window(window: Tensor | None, logits: Tensor, kernel_size: int) -> Tensor:
     """What is added to the logits of a kernel, [k*k] float32."""
     if window is None:
-        return torch.zeros(kernel_size**2)
+        return logits.new_zeros(kernel_size**2, dtype=torch.float32)
     return window.detach().float().log().flatten()
 
 
