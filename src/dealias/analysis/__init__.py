@@ -3,7 +3,7 @@
 
 In layers: sampling rates, scores, spectra and maps of feature maps, how well features keep classes apart near edges,
 and probes that measure both in any network. In a filter: folded power. In answers: change under shifts, recall of thin
-objects by width.
+objects by width. In modulated networks: what survives a stride on a warped grid, and where samples are dense.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from .label_regions import RegionRule
 from .layer_aliasing import LayerAliasing
 from .layer_maps import LayerError, MapPair, feature_maps, maps_of_call
 from .maps import aliasing_maps
+from .modulation import RoundTrip, compose_warps, round_trip, sampling_density
+from .modulation_measure import BoundaryRule, Spread, StageModulation, along_boundaries
+from .modulation_probe import ModulationProbe, StageMaps, modulation_maps
 from .probe import AliasingProbe
 from .sampling_rate import equivalent_sampling_rate
 from .score import aliasing_map, aliasing_score
@@ -29,6 +32,7 @@ __all__ = [
     "FILTERS",
     "AliasingProbe",
     "BandLimit",
+    "BoundaryRule",
     "ClassSimilarity",
     "Correlation",
     "FeatureSimilarity",
@@ -36,15 +40,22 @@ __all__ = [
     "LayerError",
     "MapPair",
     "MapSimilarity",
+    "ModulationProbe",
     "RegionRule",
+    "RoundTrip",
     "ShiftChange",
     "SimilarityProbe",
+    "Spread",
+    "StageMaps",
+    "StageModulation",
     "Taps",
     "WidthRecall",
     "aliasing_map",
     "aliasing_maps",
     "aliasing_score",
+    "along_boundaries",
     "compact_directions",
+    "compose_warps",
     "correlate",
     "direction_colours",
     "equivalent_sampling_rate",
@@ -53,8 +64,11 @@ __all__ = [
     "folded_power",
     "kept_band",
     "maps_of_call",
+    "modulation_maps",
     "power_spectrum",
     "radial_spectrum",
+    "round_trip",
+    "sampling_density",
     "shift_change",
     "zone_plate",
 ]

@@ -24,7 +24,10 @@ the classes of the data, the correlation of aliasing with errors near edges is m
 
 With --similarity, on data with labels, another question is asked instead: how well features near the edges of classes
 resemble their own class, before and after every fusion, and by how many pixels boundaries are displaced. Writes a
-report page and similarity.json."""
+report page and similarity.json.
+
+With --modulation, of a network that was trained with one: where its modulations put samples, how much that lowers
+frequencies before strides, and how much detail comes back after them. Writes a report page and modulation.json."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--model", metavar="MODEL", help=text)
     text = "with the weights that timm knows (default: random ones; only with --timm)"
     network.add_argument("--pretrained", action="store_true", help=text)
-    text = "measure how features keep classes apart, before and after fusions, instead of aliasing"
-    parser.add_argument("--similarity", action="store_true", help=text)
+    _add_kinds(parser.add_mutually_exclusive_group())
     text = "names of modules to measure (default: all downsampling layers; with --similarity: all fusions)"
     network.add_argument("--layers", nargs="+", metavar="NAME", help=text)
     images = parser.add_argument_group("images")
@@ -52,9 +54,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     images.add_argument("--size", nargs="+", type=int, metavar="N", help=text)
     text = "with --similarity: compare features and labels at this height and width (default: that of the labels)"
     images.add_argument("--grid", nargs="+", type=int, metavar="N", help=text)
-    text = "pixels by which edges are widened to a band, odd (default: 15 at 1024 px, in proportion; --similarity: 5)"
+    text = (
+        "pixels by which edges are widened to a band, odd (default: 15 at 1024 px, in proportion; 5 with --similarity "
+        "or --modulation)"
+    )
     images.add_argument("--band", type=int, metavar="N", help=text)
     _add_output(parser.add_argument_group("output"))
+
+
+def _add_kinds(group: Any) -> None:
+    text = "measure how features keep classes apart, before and after fusions, instead of aliasing"
+    group.add_argument("--similarity", action="store_true", help=text)
+    text = "measure what modulations do to feature maps, instead of aliasing"
+    group.add_argument("--modulation", action="store_true", help=text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,13 +76,17 @@ def run(args: argparse.Namespace) -> int:
     from dealias._device import choose_device
     from dealias.inspection import claim, open_images
 
-    from . import analyze_aliasing, analyze_similarity
+    from . import analyze_aliasing, analyze_modulation, analyze_similarity
 
     if args.pretrained and args.timm is None:
         raise ValueError("--pretrained is for --timm; a --model takes encoder_weights in its JSON")
     if args.grid is not None and not args.similarity:
         raise ValueError("--grid is for --similarity; --size resizes the images")
-    kind = analyze_similarity if args.similarity else analyze_aliasing
+    if args.layers is not None and args.modulation:
+        raise ValueError("--layers is not for --modulation, which measures every stage that is modulated")
+    kind: Any = analyze_aliasing
+    if args.similarity or args.modulation:
+        kind = analyze_similarity if args.similarity else analyze_modulation
     if args.out is not None:
         claim(args.out, kind.FILE, kind.WHAT)
     size = pair(args.size, "--size")
@@ -142,7 +158,7 @@ def _add_output(group: Any) -> None:
     group.add_argument("--samples", type=int, default=4, metavar="N", help=text)
     text = (
         "so many layers are mapped at most, the one with the most aliasing for each size of maps, or with --similarity "
-        "those with the finest maps (default: 3)"
+        "or --modulation those with the finest maps (default: 3)"
     )
     group.add_argument("--maps", type=int, default=3, metavar="N", help=text)
     text = "cpu, cuda, cuda:1, ... (default: a GPU if there is one)"
