@@ -17,11 +17,15 @@ import unfolded
 from dealias import ops
 from dealias.fusion import FreqFusion
 from dealias.fusion.freqfusion import hamming_2d
+from dealias.kernels import kernel_status
 from dealias.mixing import FreqMix
 from dealias.models import create_model
 from dealias.ops.warp import Warp, mesh_inverse, saliency_map
 
 OURS = "dealias"
+
+TORCH = "plain torch"
+"""Our own form without compiled kernels."""
 
 CUTOFF = 0.35
 """Cycles per sample, of the published filter and FreqMix."""
@@ -65,17 +69,23 @@ def on_inputs(function: Callable[..., Tensor], *inputs: Tensor) -> Form:
     return lambda: (function(*inputs),)
 
 
+def with_and_without_kernels(ours: Form, device: torch.device) -> dict[str, Form]:
+    """Our forms of an operator that has compiled kernels for the CPU; which run is up to :mod:`rows`."""
+    return {OURS: ours, TORCH: ours} if device.type == "cpu" and kernel_status().active else {OURS: ours}
+
+
 def random(device: torch.device, *shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(len(shape) + sum(shape))).to(device)
 
 
-def reassembly(device: torch.device, channels: int, size: int, kernel_size: int, scale: int) -> Problem:
-    """Reassemble [1, channels, size, size] to ``scale`` times the size."""
-    x = random(device, 1, channels, size, size).requires_grad_()
-    logits = random(device, 1, kernel_size**2, size * scale, size * scale)
+def reassembly(device: torch.device, channels: int, size: tuple[int, int], kernel_size: int, scale: int) -> Problem:
+    """Reassemble [1, channels, *size] to ``scale`` times the size."""
+    x = random(device, 1, channels, *size).requires_grad_()
+    logits = random(device, 1, kernel_size**2, *(side * scale for side in size))
     weight = ops.kernel_normalize(logits, kernel_size).requires_grad_()
     ours, peer = partial(ops.reassemble, scale=scale), partial(unfolded.reassemble, scale=scale)
-    return Problem((x, weight), {OURS: on_inputs(ours, x, weight), "unfold": on_inputs(peer, x, weight)})
+    forms = with_and_without_kernels(on_inputs(ours, x, weight), device)
+    return Problem((x, weight), {**forms, "unfold": on_inputs(peer, x, weight)})
 
 
 def normalisation(device: torch.device, kernel_size: int, size: int) -> Problem:
@@ -89,13 +99,13 @@ def normalisation(device: torch.device, kernel_size: int, size: int) -> Problem:
 def similarity(device: torch.device, channels: int, size: int) -> Problem:
     x = random(device, 1, channels, size, size).requires_grad_()
     ours, peer = ops.local_similarity, unfolded.local_similarity
-    return Problem((x,), {OURS: on_inputs(ours, x), "unfold": on_inputs(peer, x)})
+    return Problem((x,), {**with_and_without_kernels(on_inputs(ours, x), device), "unfold": on_inputs(peer, x)})
 
 
-def freqfusion(device: torch.device, channels: int, size: int) -> Problem:
+def freqfusion(device: torch.device, channels: int, size: int, resample: bool = True) -> Problem:
     """The whole module in the paper's configuration; gradients to both maps and all parameters."""
     torch.manual_seed(0)
-    module = FreqFusion(channels, channels)
+    module = FreqFusion(channels, channels, feature_resample=resample)
     for parameter in module.parameters():  # not the small initial values: every kernel and offset shall matter
         nn.init.normal_(parameter, std=0.05)
     module = module.to(device)
@@ -106,7 +116,17 @@ def freqfusion(device: torch.device, channels: int, size: int) -> Problem:
         with unfolded.instead_of_ours():
             return module(hr, lr)
 
-    return Problem((hr, lr, *module.parameters()), {OURS: lambda: module(hr, lr), "unfold": peer})
+    forms = with_and_without_kernels(lambda: module(hr, lr), device)
+    return Problem((hr, lr, *module.parameters()), {**forms, "unfold": peer})
+
+
+def deformation(device: torch.device, channels: int, size: int, groups: int) -> Problem:
+    """DCNv3's operator against one sample by ``grid_sample`` per tap, our own plain form."""
+    x = random(device, 1, channels, size, size).requires_grad_()
+    offsets = random(device, 1, groups, 9, 2, size, size).requires_grad_()
+    weights = random(device, 1, groups, 9, size, size).requires_grad_()
+    ours = on_inputs(ops.deformable_aggregation, x, offsets, weights)
+    return Problem((x, offsets, weights), with_and_without_kernels(ours, device))
 
 
 def filtering(
@@ -180,12 +200,20 @@ FILTERED = [
 ]
 
 CASES = (
-    Case("reassemble", "k5 x2, 64 ch to 128x128", partial(reassembly, channels=64, size=64, kernel_size=5, scale=2)),
-    Case("reassemble", "k3 x1, 256 ch at 64x64", partial(reassembly, channels=256, size=64, kernel_size=3, scale=1)),
+    *(
+        Case("reassemble", name, partial(reassembly, channels=channels, size=size, kernel_size=side, scale=scale))
+        for name, channels, size, side, scale in (
+            ("k5 x2, 64 ch to 128x128", 64, (64, 64), 5, 2),
+            ("k5 x2, 256 ch to 200x304", 256, (100, 152), 5, 2),
+            ("k3 x1, 256 ch at 128x128", 256, (128, 128), 3, 1),
+        )
+    ),
     Case("kernel_normalize", "k5 Hamming at 128x128", partial(normalisation, kernel_size=5, size=128)),
     Case("local_similarity", "k3 dilated 2, 64 ch at 128x128", partial(similarity, channels=64, size=128)),
     Case("freqfusion", "64 ch to 128x128", partial(freqfusion, channels=64, size=128)),
-    Case("freqfusion", "256 ch to 64x64", partial(freqfusion, channels=256, size=64)),
+    Case("freqfusion", "256 ch to 128x128", partial(freqfusion, channels=256, size=128)),
+    Case("freqfusion", "256 ch to 128x128, no resampling", partial(freqfusion, channels=256, size=128, resample=False)),
+    Case("deformable_aggregation", "64 ch, 4 groups at 64x64", partial(deformation, channels=64, size=64, groups=4)),
     *(
         Case("filter", f"{c} ch at {n}x{n}, {name}", partial(filtering, channels=c, size=n, dtype=dtype))
         for c, n in FILTERED

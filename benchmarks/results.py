@@ -15,6 +15,7 @@ import torch
 
 import dealias
 from dealias._files import write_json
+from dealias.kernels import kernel_status
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "benchmarks" / "results" / dealias.__version__
@@ -44,6 +45,7 @@ def circumstances(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "device": device_name(device),
         "threads": torch.get_num_threads(),
+        "compiled_kernels": kernel_status().active,
         "THP_MEM_ALLOC_ENABLE": os.environ.get("THP_MEM_ALLOC_ENABLE", "unset"),
     }
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cases import OURS, Case, Form, Problem
+from cases import OURS, TORCH, Case, Problem
+from dealias.ops import use_backend
 from dealias.testing import TOLERANCES
 from measure import peak_extra_bytes, ratio, take_turns
 
@@ -21,6 +22,9 @@ operator's."""
 DIRECTIONS = ("forward", "with backward")
 
 PLAIN = "plain"
+
+BACKENDS = {TORCH: "torch"}
+"""What computes our operators in a form; in others what runs by itself."""
 
 
 class FormsDiffer(Exception):
@@ -37,9 +41,9 @@ def measure_case(case: Case, device: torch.device, seconds: float, bandwidth: fl
     difference = largest_difference(case, problem)
     rows = []
     for direction in DIRECTIONS if problem.backward else DIRECTIONS[:1]:
-        calls = {name: as_call(problem, form, direction) for name, form in problem.forms.items()}
+        calls = {name: as_call(problem, name, direction) for name in problem.forms}
         if problem.plain is not None:
-            calls[PLAIN] = as_call(problem.plain, problem.plain.forms[OURS], direction)
+            calls[PLAIN] = as_call(problem.plain, OURS, direction)
         times = take_turns(calls, device, seconds)
         least = least_bytes(problem, direction)
         rows.append(
@@ -60,16 +64,18 @@ def measure_case(case: Case, device: torch.device, seconds: float, bandwidth: fl
     return rows
 
 
-def as_call(problem: Problem, form: Form, direction: str) -> Callable[[], tuple[Tensor, ...]]:
-    if direction == DIRECTIONS[0]:
-        return torch.no_grad()(form)
-    return lambda: outputs_and_gradients(problem, form)
+def as_call(problem: Problem, name: str, direction: str) -> Callable[[], tuple[Tensor, ...]]:
+    form, backend = problem.forms[name], BACKENDS.get(name, "auto")
 
+    def call() -> tuple[Tensor, ...]:
+        with use_backend(backend), torch.set_grad_enabled(direction != DIRECTIONS[0]):
+            outputs = form()
+            if direction == DIRECTIONS[0]:
+                return outputs
+            gradients = torch.autograd.grad(outputs, problem.inputs, problem.cotangents)
+        return (*(output.detach() for output in outputs), *gradients)
 
-def outputs_and_gradients(problem: Problem, form: Form) -> tuple[Tensor, ...]:
-    outputs = form()
-    gradients = torch.autograd.grad(outputs, problem.inputs, problem.cotangents)
-    return (*(output.detach() for output in outputs), *gradients)
+    return call
 
 
 def largest_difference(case: Case, problem: Problem) -> float:
@@ -79,7 +85,7 @@ def largest_difference(case: Case, problem: Problem) -> float:
         FormsDiffer: a difference is above :data:`LARGEST_DIFFERENCE`.
     """
     everything = DIRECTIONS[1] if problem.backward else DIRECTIONS[0]
-    results = {name: as_call(problem, form, everything)() for name, form in problem.forms.items()}
+    results = {name: as_call(problem, name, everything)() for name in problem.forms}
     largest = 0.0
     for name, theirs in results.items():
         for position, (mine, other) in enumerate(zip(results[OURS], theirs, strict=True)):

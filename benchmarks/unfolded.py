@@ -36,6 +36,13 @@ def kernel_normalize(logits: Tensor, kernel_size: int, window: Tensor | None = N
     return kernels.flatten(1, 2)
 
 
+def reassemble_softmax(
+    x: Tensor, logits: Tensor, kernel_size: int, window: Tensor | None = None, groups: int = 1, scale: int = 1
+) -> Tensor:
+    """The two above, one after the other."""
+    return reassemble(x, kernel_normalize(logits, kernel_size, window), groups, scale)
+
+
 def local_similarity(x: Tensor, kernel_size: int = 3, dilation: int = 2, metric: str = "cosine") -> Tensor:
     """Cosine similarity to the neighbours in a dilated window, the centre left out (FreqFusion, arXiv:2408.12879)."""
     if metric != "cosine":
@@ -52,8 +59,7 @@ def instead_of_ours() -> Iterator[None]:
     """Let FreqFusion run on the unfolded operators."""
     with ExitStack() as stack:
         for module, operator in (
-            ("freqfusion", reassemble),
-            ("freqfusion", kernel_normalize),
+            ("freqfusion", reassemble_softmax),
             ("similarity_sampler", local_similarity),
         ):
             stack.enter_context(patch(f"dealias.fusion.{module}.{operator.__name__}", operator))
