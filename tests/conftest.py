@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every test starts from the same random state; tiny data sets in the folders of published ones; checkpoints."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,8 +20,8 @@ def _seed() -> None:
 
 @pytest.fixture
 def write_dataset() -> Callable[..., Path]:
-    """``write_dataset("cityscapes" | "ade20k" | "voc2012", root, size=(64, 96))``: the data set's folder, ``root``."""
-    writers = {"cityscapes": _cityscapes, "ade20k": _ade20k, "voc2012": _voc2012}
+    """``write_dataset(kind, root, size=(64, 96))``: the data set's folder, ``root``; for the kinds see the writers."""
+    writers = {"cityscapes": _cityscapes, "ade20k": _ade20k, "voc2012": _voc2012, "coco": _coco, "lis": _lis}
 
     def write(kind: str, root: Path, size: Size = (64, 96)) -> Path:
         writers[kind](root, size)
@@ -88,6 +89,45 @@ def _voc2012(root: Path, size: Size) -> None:
             _save(root / "SegmentationClass" / f"{name}.png", picture)
         if name < "2012":
             _save(root / "SegmentationClassAug" / f"{name}.png", labels)
+
+
+def _coco(root: Path, size: Size) -> None:
+    """Three images to train on and one to validate on, with objects of the first classes, or segments of all pixels."""
+    things = [{"id": i + 1, "name": f"thing{i}", "isthing": 1} for i in range(80)]
+    stuff = [{"id": i + 101, "name": f"stuff{i}", "isthing": 0} for i in range(53)]
+    for split, count in (("train2017", 3), ("val2017", 1)):
+        files = [f"{split}/{i}.jpg" for i in range(count)]
+        _write_instances(root, root / "annotations" / f"instances_{split}.json", files, things, size)
+        images = [{"id": i, "file_name": f"{i}.jpg", "height": size[0], "width": size[1]} for i in range(count)]
+        ids = np.repeat([[1], [2]], [size[0] // 2, size[0] - size[0] // 2], axis=0).repeat(size[1], 1).astype(np.uint8)
+        infos = [{"id": 1, "category_id": 1, "iscrowd": 0}, {"id": 2, "category_id": 101, "iscrowd": 0}]
+        for i in range(count):
+            _save(root / "annotations" / f"panoptic_{split}" / f"{i}.png", np.stack([ids, 0 * ids, 0 * ids], axis=2))
+        segments = [{"image_id": i, "file_name": f"{i}.png", "segments_info": infos} for i in range(count)]
+        content = {"images": images, "annotations": segments, "categories": things + stuff}
+        (root / "annotations" / f"panoptic_{split}.json").write_text(json.dumps(content))
+
+
+def _lis(root: Path, size: Size) -> None:
+    categories = [{"id": i + 1, "name": f"thing{i}"} for i in range(8)]
+    for light, ending, name, number in (("RGB-normal", "png", "png_{}", 1), ("RGB-dark", "JPG", "JPG_{}+1", 2)):
+        for split in ("train", "test"):
+            files = [f"./JPEGImages/{number + 2 * i}.{ending}" for i in range(2)]
+            annotations = root / "annotations" / f"lis_coco_{name.format(split)}.json"
+            _write_instances(root / light, annotations, files, categories, size)
+
+
+def _write_instances(images: Path, annotations: Path, files: Sequence[str], categories: list, size: Size) -> None:
+    """Images, and a file of annotations by which each has one square object; names are relative to the last folder."""
+    entries, objects = [], []
+    for i, file in enumerate(files):
+        _save(images / file, _image(size, i))
+        name = file if file.startswith(".") else Path(file).name
+        entries.append({"id": i, "file_name": name, "height": size[0], "width": size[1]})
+        square = {"bbox": [8, 8, 24, 24], "segmentation": [[8, 8, 32, 8, 32, 32, 8, 32]], "area": 576, "iscrowd": 0}
+        objects.append({"id": i + 1, "image_id": i, "category_id": 1 + i, **square})
+    annotations.parent.mkdir(parents=True, exist_ok=True)
+    annotations.write_text(json.dumps({"images": entries, "annotations": objects, "categories": categories}))
 
 
 def _image(size: Size, number: int) -> np.ndarray:

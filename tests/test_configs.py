@@ -16,7 +16,7 @@ from dealias.train.lightning_cli import TrainingCLI
 from dealias.train.optim import parameter_groups
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-PRETRAINED = ("*_daf-freqmix.yaml", "*_ars.yaml", "folders_*.yaml")
+PRETRAINED = ("*_daf-freqmix.yaml", "*_ars.yaml", "folders_*.yaml", "coco_*.yaml", "lis_*.yaml")
 RECIPES = sorted(path for pattern in PRETRAINED for path in CONFIGS.rglob(pattern))
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 ON_CPU = ["--trainer.accelerator", "cpu", "--data.workers", "0", *QUIET]
@@ -37,6 +37,8 @@ def data(tmp_path, monkeypatch, write_dataset):
     write_dataset("cityscapes", tmp_path / "data" / "cityscapes")
     write_dataset("ade20k", tmp_path / "data" / "ADEChallengeData2016")
     write_dataset("voc2012", tmp_path / "data" / "VOCdevkit" / "VOC2012")
+    write_dataset("coco", tmp_path / "data" / "coco")
+    write_dataset("lis", tmp_path / "data" / "LIS")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with warnings.catch_warnings():
@@ -62,10 +64,10 @@ def build(capsys, monkeypatch):
 @pytest.mark.parametrize("config", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_config_can_be_built(build, config):
     cli = build(config, *(UNTRAINED if config in RECIPES else []))
-    assert cli.model.network.classes == len(cli.datamodule.describe()["classes"])
+    assert cli.model.classes == len(cli.datamodule.describe()["classes"])
     assert len(cli.trainer.checkpoint_callbacks) == 2
     sample = cli.datamodule.train_transform(cli.datamodule.datasets["train"][0])
-    assert sample["image"].dtype == torch.float32 and cli.kind.target in sample
+    assert sample["image"].dtype == torch.float32 and (cli.kind.labels or "target") in sample
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,8 @@ CHANGES = {
     "category twice": (lambda c: c["categories"].append(c["categories"][2]), "categories that come twice: id 17"),
     "no box": (lambda c: c["annotations"][1].pop("bbox"), "annotations, id 12: needs image_id, id, category_id, bbox"),
     "no list": (lambda c: c.pop("annotations"), "expected a list of annotations"),
+    "above the folder": (lambda c: c["images"][0].update(file_name="../7.png"), "stay within their folder, found"),
+    "absolute": (lambda c: c["images"][0].update(file_name="/tmp/7.png"), "must be relative"),
     "no size": (lambda c: c["images"][2].pop("width"), "images, id 6: needs id, file_name, height, width"),
 }
 

@@ -110,6 +110,7 @@ CHANGES = {
     ),
     "image without annotation": (lambda c: c["annotations"].pop(), "images without annotation: id 4"),
     "unknown image": (lambda c: c["images"].pop(), "annotations of unknown images: id 8"),
+    "segments elsewhere": (lambda c: c["annotations"][0].update(file_name="../8.png"), "stay within their folder"),
     "two annotations": (lambda c: c["annotations"].append(c["annotations"][0]), "3 annotations of 2 images"),
     "no segments": (lambda c: c["annotations"][1].pop("segments_info"), "needs image_id, file_name, segments_info"),
     "nothing": (lambda c: (c["images"].clear(), c["annotations"].clear()), "no images"),

@@ -93,6 +93,15 @@ def test_evaluation_resizes_the_image_alone(squares):
     assert set(normalised["image"].unique().tolist()) == {-2.0, 2.0}
 
 
+def test_networks_normalise_and_resize_unless_told_otherwise(squares):
+    for transform in (object_training_transform(flip=0), object_evaluation_transform()):
+        image = transform(squares[0])["image"]
+        assert image.dtype == torch.float32 and torch.equal((image * 255).to(torch.uint8), squares[0]["image"])
+    padded = large_scale_jitter_transform((40, 60), (0.2, 0.2))(squares[0])["image"]
+    corners = [padded[:, y, x].tolist() for y in (0, -1) for x in (0, -1)]
+    assert pytest.approx([0.485, 0.456, 0.406]) in corners, "black would not be 0 behind the network's normalisation"
+
+
 def test_empty_and_crowd_objects_are_dropped():
     sample = square_sample([(4, 6, 20), (30, 40, 1), (10, 70, 0)], crowd=(0,))
     found = VisibleObjects()(sample)["target"]
@@ -113,7 +122,8 @@ def test_refused_options():
     for make, options, message in (
         (object_training_transform, {"short_sides": ()}, "short_sides must be 1 to max_size"),
         (object_training_transform, {"short_sides": (800,), "max_size": 700}, "short_sides must be 1 to max_size"),
-        (object_evaluation_transform, {"std": (1, 1, 0)}, "std positive"),
+        (object_evaluation_transform, {"mean": (0, 0, 0), "std": (1, 1, 0)}, "std positive"),
+        (object_training_transform, {"mean": (0.5, 0.5, 0.5)}, "or be None both"),
         (large_scale_jitter_transform, {"scale": (2, 1)}, "scale must be"),
     ):
         with pytest.raises(ValueError, match=message):

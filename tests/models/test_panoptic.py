@@ -3,6 +3,7 @@
 
 import torch
 import torch.nn.functional as F
+from torchvision.ops import box_iou
 
 from dealias.heads.panoptic_merge import MergeSettings, merge_panoptic
 from dealias.models import create_detector
@@ -98,3 +99,37 @@ def test_panoptic_map_is_the_merge_of_what_is_returned():
     )
     assert torch.equal(found["panoptic"]["ids"], expected["ids"])
     assert found["panoptic"]["segments_info"] == expected["segments_info"] != []
+
+
+def test_learns_one_image():
+    torch.manual_seed(0)
+    semantic = torch.full((96, 96), CLASSES + 1)
+    semantic[48:] = CLASSES + 2
+    image = torch.stack([torch.zeros(96, 96), semantic == CLASSES + 2, semantic == CLASSES + 1]).float()
+    boxes = torch.tensor([[10, 12, 42, 40], [50, 30, 86, 80]])
+    masks = torch.zeros(2, 96, 96, dtype=torch.uint8)
+    for label, (mask, (left, top, right, bottom)) in enumerate(zip(masks, boxes.tolist(), strict=True), start=1):
+        mask[top:bottom, left:right] = 1
+        semantic[mask == 1] = label
+        image[:, mask == 1] = float(label - 1)
+    target = {"boxes": boxes.float(), "labels": torch.tensor([1, 2]), "masks": masks, "semantic": semantic}
+    few = {"rpn_pre_nms_top_n_train": 30, "rpn_pre_nms_top_n_test": 20, "box_batch_size_per_image": 16}
+    widths = {"decoder_channels": 32, "box_channels": 64, "mask_channels": 16, "semantic_channels": 16}
+    sizes = {"min_size": 96, "anchor_sizes": (8, 16, 32, 48, 64), "stuff_area": 100}
+    model = build(**widths, **sizes, rcnn_options=few)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 80)
+    for _ in range(80):
+        loss = sum(model([image], [target]).values())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    with torch.no_grad():
+        found = model.eval()([image])[0]
+    best = found["labels"][:2].argsort()
+    assert found["labels"][:2].sort().values.tolist() == [1, 2]
+    assert box_iou(found["boxes"][:2][best], boxes.float()).diag().min() > 0.7
+    ids, segments = found["panoptic"]["ids"], found["panoptic"]["segments_info"]
+    categories = torch.tensor([0, *(segment["category_id"] for segment in segments)])[ids]
+    assert (categories == semantic).float().mean() > 0.9

@@ -36,6 +36,14 @@ def test_ends_at_the_minimum_and_stays_there():
     assert [learning_rate(step, 10, 0.1, settings) for step in (10, 11, 1000)] == [1e-5] * 3
 
 
+def test_steps_fall_at_milestones_of_any_unit():
+    settings = ScheduleSettings("steps", milestones=(8, 11), length=12)
+    rates = [learning_rate(step, 24, 1.0, settings) for step in range(25)]
+    assert rates == pytest.approx([1.0] * 16 + [0.1] * 6 + [0.01] * 3)
+    with pytest.raises(ValueError, match=r"milestones must be in 0 to the length 12, got \(8, 12\)"):
+        ScheduleSettings("steps", milestones=(8, 12))
+
+
 def test_state_is_plain_and_restores_the_position():
     def make():
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)

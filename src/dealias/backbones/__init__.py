@@ -12,6 +12,7 @@ from .modulation import Resampling, recording
 from .mscan import MSCAN, MSCANS, create_mscan
 from .stages import Stage, find_stages
 from .timm_encoder import STRIDES, TimmEncoder
+from .transformers_encoder import TRANSFORMERS, TransformersEncoder, create_transformers_encoder
 
 __all__ = [
     "INTERNIMAGES",
@@ -24,14 +25,16 @@ __all__ = [
     "Resampling",
     "Stage",
     "TimmEncoder",
+    "TransformersEncoder",
     "create_encoder",
     "create_internimage",
     "create_mscan",
+    "create_transformers_encoder",
     "find_stages",
     "recording",
 ]
 
-Encoder = TimmEncoder | MSCAN | InternImage
+Encoder = TimmEncoder | MSCAN | InternImage | TransformersEncoder
 """What decoders take: ``channels``, ``strides``, ``in_channels``, ``stages()``, and a call that gives four maps."""
 
 
@@ -46,8 +49,9 @@ def create_encoder(
     """Build a backbone by name.
 
     Args:
-        name: one of :data:`MSCANS` or :data:`INTERNIMAGES`, or a timm model name.
-        weights: see :func:`create_mscan`, :func:`create_internimage` and :class:`TimmEncoder`.
+        name: one of :data:`MSCANS` or :data:`INTERNIMAGES`, a timm model name, or ``transformers_`` and a model type of
+            transformers, such as ``transformers_swin``.
+        weights: see :func:`create_mscan`, :func:`create_internimage` and :class:`TimmEncoder`; None for transformers'.
         in_channels: channels of the images.
         drop_path_rate: stochastic depth, in [0, 1).
         options: further arguments of the backbone.
@@ -59,7 +63,11 @@ def create_encoder(
     >>> create_encoder("mscan_t").strides
     (4, 8, 16, 32)
     """
-    own: dict[str, Callable[..., Encoder]] = {"mscan": create_mscan, "internimage": create_internimage}
+    own: dict[str, Callable[..., Encoder]] = {
+        "mscan": create_mscan,
+        "internimage": create_internimage,
+        TRANSFORMERS: create_transformers_encoder,
+    }
     family = name.partition("_")[0]
     if family not in own:
         return TimmEncoder(name, weights, in_channels, drop_path_rate, options, output_stride)

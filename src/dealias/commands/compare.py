@@ -11,8 +11,9 @@ from dealias.commands.complexity import add_complexity, run_complexity
 from dealias.commands.values import mapping
 
 _DESCRIPTION = """\
-Train variants of a segmentation network, with the same seeds, and compare the scores. Variants are every given fusion
-with every given prefilter, mixer and modulation; the first one is the baseline.
+Train variants of a network, with the same seeds, and compare the scores: of segmentation, or of objects, which follows
+from the architecture. Variants are every given fusion with every given prefilter, mixer and modulation; the first one
+is the baseline.
 
 The runs of one seed are paired: layers that the networks share start with the same weights, and the samples come in
 the same order with the same augmentation. Differences to the baseline are therefore taken seed by seed, and marked
@@ -22,6 +23,9 @@ to add seeds or variants to a comparison.
 With --complexity nothing is trained: the fusions' parameters, multiply-adds, memory and time are compared."""
 
 _FUSIONS = ("bilinear", "carafe", "freqfusion")
+
+_OBJECTS = ("faster_rcnn", "mask_rcnn", "panoptic_fpn", "mask2former")
+"""The architectures that find objects."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
         modulation_options=args.modulation_options,
         high_frequency_weight=args.high_frequency_weight,
         seeds=args.seeds,
-        data=args.data,
+        data=args.data or ("objects" if args.arch in _OBJECTS else "scenes"),
+        low_light=args.low_light,
         arch=args.arch,
         encoder=args.encoder,
         encoder_weights=args.encoder_weights,
@@ -108,18 +113,24 @@ def _add_variants(group: Any) -> None:
     text = (
         "scenes (synthetic, default), scenes:TRAIN/VAL (their numbers), camvid:ROOT, cityscapes:ROOT, ade20k:ROOT, "
         "voc:ROOT, vocaug:ROOT (trained on train_aug), or folders:FILE.yaml (its keys: train and val with images and "
-        "labels each, and classes)"
+        "labels each, and classes); of objects: objects (synthetic, default), objects:TRAIN/VAL, or coco:ROOT (with "
+        "annotations, and images/train2017 and images/val2017, or these two)"
     )
-    _option(group, "--data", "DATA", text, default="scenes")
+    _option(group, "--data", "DATA", text)
+    text = "darken all images as a camera takes them in low light, with its noise; of networks of objects"
+    group.add_argument("--low-light", action="store_true", help=text)
 
 
 def _add_network(group: Any) -> None:
-    names = ["fpn", "upernet", "unet", "segformer", "segnext", "direct", "fcn", "pspnet"]
+    names = ["fpn", "upernet", "unet", "segformer", "segnext", "direct", "fcn", "pspnet", *_OBJECTS]
     group.add_argument("--arch", default="fpn", choices=names, help="architecture (default: fpn)")
     _option(group, "--encoder", "NAME", "timm backbone (default: resnet18)", default="resnet18")
     _option(group, "--encoder-weights", "W", "imagenet, or a local file of weights (default: from scratch)")
     _option(group, "--encoder-options", "JSON", "arguments of the backbone", type=mapping, default={})
-    text = "options of the architecture, such as '{\"decoder_channels\": 64}'; of fcn and pspnet also output_stride"
+    text = (
+        "options of the architecture, such as '{\"decoder_channels\": 64}'; of fcn and pspnet also output_stride "
+        "(networks of objects are small on synthetic data unless told otherwise)"
+    )
     _option(group, "--model-options", "JSON", text, type=mapping, default={})
 
 
@@ -129,7 +140,10 @@ def _add_training(group: Any) -> None:
     text = "training time of every run instead: equal time for all variants, in which slower ones take fewer steps"
     _option(length, "--budget", "SECONDS", text, type=float)
     _option(group, "--batch-size", "N", "images per step (default: 8)", type=int, default=8)
-    text = "side of the square training crops in pixels (default: whole scenes; otherwise what fits, at most 512)"
+    text = (
+        "side of the square training crops in pixels, not of objects (default: whole scenes; otherwise what fits, at "
+        "most 512)"
+    )
     _option(group, "--crop", "N", text, type=int)
     _option(
         group,
@@ -150,7 +164,12 @@ def _add_evaluation(group: Any) -> None:
     text = "Gaussian noise in validation images, in grey levels of 0 to 255, to see how robust each is (default: none)"
     _option(group, "--noise", "SIGMA", text, type=float, default=0.0)
     _option(
-        group, "--samples", "N", "pictures in the gallery, evenly spaced over the set (default: 4)", type=int, default=4
+        group,
+        "--samples",
+        "N",
+        "pictures in the gallery, evenly spaced over the set, not of objects (default: 4)",
+        type=int,
+        default=4,
     )
 
 

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from dealias.fusion import FUSIONS
     from dealias.mixing import MIXERS
     from dealias.models.architectures import ARCHITECTURES
-    from dealias.models.rcnn import DETECTORS
+    from dealias.models.detectors import DETECTORS
     from dealias.modulation import MODULATIONS
 
     console = Console()

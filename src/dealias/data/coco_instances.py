@@ -15,6 +15,9 @@ from .coco_masks import decode_segmentation
 from .colours import default_palette
 from .objects import ObjectSample, object_target, read_annotated_image
 
+INSTANCE_KEYS = ("id", "category_id", "bbox")
+"""What every annotation must have beside ``image_id``."""
+
 
 class CocoInstances:
     """Images and an annotation file of instances; class ids are the positions of the sorted category ids.
@@ -42,7 +45,7 @@ class CocoInstances:
 
     def __init__(self, images: str | Path, annotations: str | Path, keep_empty: bool = True) -> None:
         self.images = Path(images)
-        self._file = read_coco_file(annotations, ("id", "category_id", "bbox"), ())
+        self._file = read_coco_file(annotations, INSTANCE_KEYS, ())
         self.classes, self.category_ids = self._file.classes, tuple(self._file.categories)
         self.palette = default_palette(len(self.classes))
         self.is_thing = (True,) * len(self.classes)
@@ -61,8 +64,8 @@ class CocoInstances:
         entry, objects, labels = self._file.images[image_id], self._objects[image_id], self._file.labels
         size = int(entry["height"]), int(entry["width"])
         image = read_annotated_image(self.image_file(str(entry["file_name"])), size, self._file.path)
-        boxes = [self._box(annotation) for annotation in objects]
-        masks = [self._mask(annotation, size) for annotation in objects]
+        boxes = [annotated_box(annotation, self._file.path) for annotation in objects]
+        masks = [annotated_mask(annotation, size, self._file.path) for annotation in objects]
         area = [float(a.get("area", mask.sum())) for a, mask in zip(objects, masks, strict=True)]
         target = object_target(
             torch.stack(masks) if masks else torch.zeros(0, *size, dtype=torch.uint8),
@@ -79,21 +82,33 @@ class CocoInstances:
         """Where the image is that the annotations call ``file_name``."""
         return self.images / file_name
 
-    def _box(self, annotation: Entry) -> list[float]:
-        box = annotation["bbox"]
-        numbers = isinstance(box, Sequence) and all(isinstance(side, int | float) for side in box)
-        if not numbers or len(box) != 4 or not all(map(math.isfinite, box)) or min(box[2:]) < 0:
-            expected = "expected [left, top, width, height]"
-            raise ValueError(f"{self._file.path}: annotation {annotation['id']}: {expected} as bbox, found {box}")
-        left, top, width, height = box
-        return [left, top, left + width, top + height]
 
-    def _mask(self, annotation: Entry, size: tuple[int, int]) -> Tensor:
-        try:
-            return decode_segmentation(annotation.get("segmentation", [_corners(self._box(annotation))]), size)
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-            where = f"{self._file.path}: annotation {annotation['id']} of image {annotation['image_id']}"
-            raise ValueError(f"{where}: invalid segmentation: {error}") from error
+def annotated_box(annotation: Entry, path: Path) -> list[float]:
+    """Left, top, right and bottom of an annotation in the file ``path``.
+
+    Raises:
+        ValueError: naming both: it has no box of numbers, or one of a negative size.
+    """
+    box = annotation["bbox"]
+    numbers = isinstance(box, Sequence) and all(isinstance(side, int | float) for side in box)
+    if not numbers or len(box) != 4 or not all(map(math.isfinite, box)) or min(box[2:]) < 0:
+        expected = "expected [left, top, width, height]"
+        raise ValueError(f"{path}: annotation {annotation['id']}: {expected} as bbox, found {box}")
+    left, top, width, height = box
+    return [left, top, left + width, top + height]
+
+
+def annotated_mask(annotation: Entry, size: tuple[int, int], path: Path) -> Tensor:
+    """The mask of an annotation in the file ``path``, uint8 of the size (height, width) of its image.
+
+    Raises:
+        ValueError: naming both: its segmentation, or the box in place of one, is invalid.
+    """
+    try:
+        return decode_segmentation(annotation.get("segmentation", [_corners(annotated_box(annotation, path))]), size)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        where = f"{path}: annotation {annotation['id']} of image {annotation['image_id']}"
+        raise ValueError(f"{where}: invalid segmentation: {error}") from error
 
 
 def _corners(box: Sequence[float]) -> list[float]:

@@ -8,11 +8,14 @@ from pathlib import Path, PurePosixPath
 import torch
 from torch import Tensor
 
-from .coco_json import Entry, read_coco_file
+from .coco_json import CocoFile, Entry, Report, read_coco_file, refusal
 from .colours import default_palette
 from .images import read_image
 from .label_ids import shortened
 from .objects import ObjectSample, boxes_of_masks, object_target, read_annotated_image
+
+PANOPTIC_KEYS, CATEGORY_KEYS = ("file_name", "segments_info"), ("isthing",)
+"""What every annotation must have beside ``image_id``, and every category beside ``id`` and ``name``."""
 
 _VOID = 0
 
@@ -43,7 +46,7 @@ class CocoPanoptic:
 
     def __init__(self, images: str | Path, annotations: str | Path, segments: str | Path | None = None) -> None:
         self.images = Path(images)
-        self._file = read_coco_file(annotations, ("file_name", "segments_info"), ("isthing",))
+        self._file = read_coco_file(annotations, PANOPTIC_KEYS, CATEGORY_KEYS)
         self.segments = self._file.path.with_suffix("") if segments is None else Path(segments)
         self.classes, self.category_ids = self._file.classes, tuple(self._file.categories)
         categories = list(self._file.categories.values())
@@ -51,9 +54,10 @@ class CocoPanoptic:
         colours = [category.get("color") for category in categories]
         generated = default_palette(len(categories))
         self.palette = tuple((c[0], c[1], c[2]) if c else g for c, g in zip(colours, generated, strict=True))
-        self._annotations = {annotation["image_id"]: annotation for annotation in self._file.annotations}
+        self._annotations = annotations_by_image(self._file, refusal(self._file.path))
         self.image_ids = list(self._annotations)
-        self._check_images()
+        if not self.image_ids:
+            raise ValueError(f"{self._file.path}: no images")
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -77,31 +81,62 @@ class CocoPanoptic:
         return {"image": image, "target": target, "name": name}
 
     def _masks(self, annotation: Entry, size: tuple[int, int]) -> Tensor:
-        path = self.segments / str(annotation["file_name"])
-        ids = read_segment_ids(path)
-        if tuple(ids.shape) != size:
-            raise ValueError(f"{path}: size {ids.size(1)}x{ids.size(0)} differs from {size[1]}x{size[0]} of its image")
+        ids = read_annotated_segments(self.segments, annotation, size, self._file.path)
         listed = [int(info["id"]) for info in annotation["segments_info"]]
-        found = set(ids.unique().tolist()) - {_VOID}
-        for wrong, where in ((found - set(listed), "in"), (set(listed) - found, "not in")):
-            if wrong:
-                other = f"{'not in' if where == 'in' else 'in'} {self._file.path}"
-                raise ValueError(f"{path}: segments {where} this file but {other}: id {shortened(sorted(wrong))}")
         return (ids == torch.tensor(listed, dtype=torch.int32)[:, None, None]).to(torch.uint8)
 
-    def _check_images(self) -> None:
-        path = self._file.path
-        if len(self._annotations) < len(self._file.annotations):
-            raise ValueError(f"{path}: {len(self._file.annotations)} annotations of {len(self._annotations)} images")
-        without = [image_id for image_id in self._file.images if image_id not in self._annotations]
-        if without:
-            raise ValueError(f"{path}: images without annotation: id {shortened(without)}")
-        if not self.image_ids:
-            raise ValueError(f"{path}: no images")
-        for image_id, annotation in self._annotations.items():
-            for info in annotation["segments_info"]:
-                if info.get("category_id") not in self._file.categories or int(info.get("id", 0)) <= _VOID:
-                    raise ValueError(f"{path}: image {image_id}: segment of an unknown category or id: {dict(info)}")
+
+def annotations_by_image(file: CocoFile, report: Report) -> dict[int, Entry]:
+    """The annotation of each image; what is wrong is reported, and left out where the reading goes on.
+
+    Args:
+        file: the annotations.
+        report: told of images with several annotations or none, and of segments that cannot be.
+    """
+    found = {annotation["image_id"]: annotation for annotation in file.annotations}
+    if len(found) < len(file.annotations):
+        report(f"{len(file.annotations)} annotations of {len(found)} images", ())
+    without = [image_id for image_id in file.images if image_id not in found]
+    if without:
+        report("images without annotation", without)
+    return {image_id: annotation for image_id, annotation in found.items() if _is_possible(annotation, file, report)}
+
+
+def _is_possible(annotation: Entry, file: CocoFile, report: Report) -> bool:
+    infos, where = annotation["segments_info"], f"image {annotation['image_id']}"
+    if not isinstance(infos, list) or not all(isinstance(info, dict) for info in infos):
+        report(f"{where}: segments_info must be a list of objects", ())
+        return False
+    for info in infos:
+        if info.get("category_id") not in file.categories or int(info.get("id", 0)) <= _VOID:
+            report(f"{where}: segment of an unknown category or id: {dict(info)}", ())
+            return False
+    return True
+
+
+def read_annotated_segments(folder: Path, annotation: Entry, size: tuple[int, int], path: Path) -> Tensor:
+    """Read the segment ids of an image, int32 of its size (height, width).
+
+    Args:
+        folder: of the PNG files.
+        annotation: of the image, in the file ``path``.
+        size: of the image.
+        path: the annotation file.
+
+    Raises:
+        ValueError: naming the files: the PNG cannot be read, or has another size or other ids.
+    """
+    file = folder / str(annotation["file_name"])
+    ids = read_segment_ids(file)
+    if tuple(ids.shape) != size:
+        raise ValueError(f"{file}: size {ids.size(1)}x{ids.size(0)} differs from {size[1]}x{size[0]} of its image")
+    listed = {int(info["id"]) for info in annotation["segments_info"]}
+    found = set(ids.unique().tolist()) - {_VOID}
+    for wrong, where in ((found - listed, "in"), (listed - found, "not in")):
+        if wrong:
+            other = f"{'not in' if where == 'in' else 'in'} {path}"
+            raise ValueError(f"{file}: segments {where} this file but {other}: id {shortened(sorted(wrong))}")
+    return ids
 
 
 def read_segment_ids(path: str | Path) -> Tensor:

@@ -45,8 +45,12 @@ class LIS(CocoInstances):
 
     def image_file(self, file_name: str) -> Path:
         """The file of that name, or else of that name with another ending."""
-        path = self.images / file_name
-        if path.is_file():
-            return path
-        others = sorted(path.parent.glob(f"{path.stem}.*"))
-        return others[0] if others else path
+        return with_any_ending(self.images / file_name)
+
+
+def with_any_ending(path: Path) -> Path:
+    """The file, or if it is not there the first of that name with another ending, or else the path as it is."""
+    if path.is_file():
+        return path
+    others = sorted(path.parent.glob(f"{path.stem}.*"))
+    return others[0] if others else path

@@ -43,12 +43,14 @@ class ObjectDataset(Protocol):
     """A map-style data set of :class:`ObjectSample`; any class with these attributes is one.
 
     ``is_thing`` says which classes are counted in instances. In a data set of instances all are; one of panoptic
-    segments has the segments of both kinds, which do not overlap.
+    segments has the segments of both kinds, which do not overlap. ``category_ids`` are those of the classes in files of
+    COCO's formats.
     """
 
     classes: tuple[str, ...]
     palette: Palette
     is_thing: tuple[bool, ...]
+    category_ids: tuple[int, ...]
 
     def __len__(self) -> int: ...
 

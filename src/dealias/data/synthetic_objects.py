@@ -26,6 +26,7 @@ class SyntheticObjects:
         classes: names of the classes.
         palette: their colours.
         is_thing: which classes are counted in instances.
+        category_ids: of the classes, from 1.
         scenes: the scenes, for their other labels.
 
     Raises:
@@ -48,6 +49,7 @@ class SyntheticObjects:
         self.classes = CLASSES if panoptic else THINGS
         self.palette = tuple(CLASS_COLOURS[name] for name in self.classes)
         self.is_thing = tuple(name in THINGS for name in self.classes)
+        self.category_ids = tuple(range(1, len(self.classes) + 1))
 
     def __len__(self) -> int:
         return len(self.scenes)

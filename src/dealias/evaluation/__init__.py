@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dealias.evaluation.dataset_folders import DatasetFolders, find_folders
     from dealias.evaluation.inventory import Inventory, check_dataset
+    from dealias.evaluation.object_folders import ObjectFolders
+    from dealias.evaluation.object_inventory import ObjectInventory, check_objects
     from dealias.evaluation.options import parse_classes, parse_label_map
     from dealias.evaluation.problems import BadFilesError, Problem
     from dealias.evaluation.result import Evaluation
@@ -22,9 +24,12 @@ __all__ = [
     "Evaluation",
     "Inventory",
     "LabelFolders",
+    "ObjectFolders",
+    "ObjectInventory",
     "Problem",
     "Scoring",
     "check_dataset",
+    "check_objects",
     "evaluate_folders",
     "find_folders",
     "parse_classes",
@@ -34,6 +39,8 @@ __all__ = [
 _MODULES = {
     "dataset_folders": ("DatasetFolders", "find_folders"),
     "inventory": ("Inventory", "check_dataset"),
+    "object_folders": ("ObjectFolders",),
+    "object_inventory": ("ObjectInventory", "check_objects"),
     "options": ("parse_classes", "parse_label_map"),
     "problems": ("BadFilesError", "Problem"),
     "result": ("Evaluation",),

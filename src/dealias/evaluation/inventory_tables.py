@@ -85,10 +85,10 @@ def inventory_tables(inventory: Inventory) -> list[Table]:
     overview = [
         ["what", "found"],
         ["pairs", str(files)],
-        ["splits", _counts(inventory.splits)],
-        ["image sizes", _sizes(contents.sizes)],
-        ["image modes", _counts(contents.image_modes)],
-        ["label modes", _counts(contents.label_modes)],
+        ["splits", counts_text(inventory.splits)],
+        ["image sizes", sizes_text(contents.sizes)],
+        ["image modes", counts_text(contents.image_modes)],
+        ["label modes", counts_text(contents.label_modes)],
     ]
     repeated = inventory.repeated_stems
     if repeated:
@@ -106,11 +106,12 @@ def inventory_tables(inventory: Inventory) -> list[Table]:
     return [*tables, to_table(others, "Other ids")] if len(others) > 1 else tables
 
 
-def _counts(counter: Counter[str]) -> str:
+def counts_text(counter: Counter[str]) -> str:
+    """How often each name comes."""
     return ", ".join(f"{name}: {count}" for name, count in sorted(counter.items()))
 
 
-def _sizes(sizes: Counter[str]) -> str:
+def sizes_text(sizes: Counter[str]) -> str:
     """The most frequent sizes, and the range of all."""
     common = ", ".join(f"{size}: {count}" for size, count in sizes.most_common(_SHOWN_SIZES))
     if len(sizes) <= _SHOWN_SIZES:

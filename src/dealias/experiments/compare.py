@@ -16,12 +16,13 @@ from dealias._files import write_json, write_text
 from dealias._processes import available_cores
 from dealias.report.comparison import Comparison
 from dealias.report.html import write_report
-from dealias.report.outcome import read_results, write_outcome
+from dealias.report.outcome import GALLERY_FILE, read_results, write_outcome
 from dealias.report.table import build_table, to_rich
 from dealias.train.run_directory import environment, new_run_directory
 
 from .board import run_on_board, say
-from .pictures import missing_pictures, take_pictures
+from .kinds import complete, kind_of
+from .pictures import take_pictures
 from .run import check_network, train_run
 from .settings import CONFIG_FILE, CompareSettings, Run, plan_runs
 
@@ -85,6 +86,8 @@ def compare(settings: CompareSettings, execution: Execution, console: Console) -
     out = execution.out
     if (out / CONFIG_FILE).exists() and not execution.resume:
         raise ValueError(f"{out} holds a comparison already; go on with it by --resume, or choose another --out")
+    settings = complete(settings)
+    kind = kind_of(settings)
     for variant in settings.variants:
         check_network(settings, variant)
     runs = plan_runs(settings, out, execution.device)
@@ -97,29 +100,33 @@ def compare(settings: CompareSettings, execution: Execution, console: Console) -
     say(console, f"{len(todo)} of {len(runs)} runs to do, {crew[0]} at a time, {threads}, on {execution.device}")
     try:
         run_on_board(train_run, todo, crew, console, _describe)
-        pictures = missing_pictures(runs)
+        pictures = kind.missing_pictures(runs)
         run_on_board(take_pictures, pictures, execution.crew(1), console, lambda done: done.summary)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; go on with --resume --out {out}") from None
     folders = {v.name: [run.directory for run in runs if run.variant == v] for v in settings.variants}
-    comparison, aliasing = write_outcome(out, folders, {"settings": settings.to_dict(), "environment": env})
+    about = {"settings": settings.to_dict(), "environment": env}
+    comparison, aliasing = write_outcome(out, folders, about, kind.columns)
     console.print(to_rich(build_table(comparison), _title(settings)))
     if aliasing is not None:
         console.print(
             to_rich(build_table(aliasing, cost=False), "aliasing at the inputs of the stages, by their stride")
         )
     write_report([out], out / "report.html")
-    say(console, f"In {out}: report.html, comparison.md, .csv, .json, gallery.png, runs/")
+    gallery = "gallery.png, " if (out / GALLERY_FILE).is_file() else ""
+    say(console, f"In {out}: report.html, comparison.md, .csv, .json, {gallery}runs/")
     return comparison
 
 
 def _describe(run: Run) -> str:
     results = read_results(run.directory)
-    score = results["scores"]["val"]["mIoU"]
+    column, name = next(iter(kind_of(run.settings).columns.items()))
+    score = results["scores"]["val"][name]
     percent = "undefined" if score is None else f"{100 * score:.1f}"
-    return f"{run.name}: mIoU {percent} after {results['steps']} steps in {results['seconds']:.0f} s"
+    return f"{run.name}: {column} {percent} after {results['steps']} steps in {results['seconds']:.0f} s"
 
 
 def _title(settings: CompareSettings) -> str:
     length = f"{settings.steps} steps" if settings.budget is None else f"{settings.budget:g} s"
-    return f"{settings.arch} with {settings.encoder} on {settings.data}, {length} per run"
+    light = " in low light" if settings.low_light else ""
+    return f"{settings.arch} with {settings.encoder} on {settings.data}{light}, {length} per run"

@@ -10,8 +10,8 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from dealias.train.base_task import NetworkTask
 from dealias.train.schedule import learning_rate
-from dealias.train.task import SegmentationTask
 
 BUDGET_STEPS = 1_000_000
 """Length that the schedule of a run with a time budget is given; its position in it follows the clock."""
@@ -55,7 +55,7 @@ class Pace(Callback):
         self.report(share)
 
     def _follow_clock(self, trainer: Trainer, task: LightningModule, share: float) -> None:
-        if isinstance(task, SegmentationTask):  # it logs the rate by the number of steps, which says nothing here
+        if isinstance(task, NetworkTask):  # it logs the rate by the number of steps, which says nothing here
             base, settings = task.optimizer_settings.lr, task.schedule_settings
             task.log("train/lr", learning_rate(self._position, BUDGET_STEPS, base, settings))
         self._position = int(share * BUDGET_STEPS)

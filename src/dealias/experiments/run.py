@@ -14,29 +14,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from statistics import median
+from typing import Any
 
 import torch
 import yaml
 from lightning import Trainer
 
 from dealias._files import write_json, write_text
-from dealias.data import evaluation_transform
-from dealias.losses import SegmentationLoss
-from dealias.models import SegmentationModel, create_model
-from dealias.report.image_scores import image_scores_path, write_image_scores
+from dealias.models import DetectionModel, SegmentationModel, create_model
+from dealias.train.base_data import PairedData
+from dealias.train.base_task import NetworkTask
 from dealias.train.checkpoints import AtomicCheckpointIO
-from dealias.train.data import SegmentationData
 from dealias.train.history import HistoryLogger
 from dealias.train.optim import OptimizerSettings
 from dealias.train.run_directory import checkpoint_path, environment
 from dealias.train.schedule import ScheduleSettings
-from dealias.train.task import MetricSettings, SegmentationTask
 
-from .data import CompareData, open_data
+from .kind import Course
+from .kinds import kind_of
 from .pace import BUDGET_STEPS, Pace
 from .pool import Report
 from .settings import CompareSettings, Run
-from .stage_aliasing import stage_aliasing
 from .variants import Variant
 
 _LOG_EVERY = 10
@@ -52,29 +50,26 @@ def train_run(run: Run, report: Report) -> None:
     settings, folder = run.settings, run.directory
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    data = open_data(settings.data, settings.crop)
+    kind = kind_of(settings)
+    counts = kind.counts
     write_text(folder / "config.yaml", yaml.safe_dump(run.config(), sort_keys=False))
     write_json(folder / "env.json", environment(run.seed, run.device))
-    network = paired_network(settings, run.variant, run.seed, len(data.train.classes))
+    network = paired_network(settings, run.variant, run.seed, *counts)
     network = network.to(memory_format=torch.channels_last)  # a tenth faster, on CPU and GPU
-    task = _task(network, run, settings.band or data.band, data.train.ignore_index)
+    task = kind.task(network, settings.loss_weight(run.variant), _course(run))
     pace = Pace(report, settings.budget)
     with _quiet():
-        trainer = _fit(task, data, run, pace)
-        noisy = evaluation_transform(noise=settings.noise)
-        loading = SegmentationData(val=data.val, eval_transform=noisy, eval_batch_size=data.eval_batch_size, workers=0)
-        trainer.validate(task, loading, verbose=False)
-    write_image_scores(image_scores_path(folder, "val"), task.image_scores["val"])
+        trainer = _fit(task, kind.training_data(run.seed), run, pace)
+        trainer.validate(task, kind.validation_data(), verbose=False)
     results = {
         "command": "compare",
-        "band": task.val_metrics.width,
-        "classes": list(data.train.classes),
+        **kind.keep(task, folder),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "steps": trainer.global_step,
         "seconds": pace.seconds,
         "seconds_per_step": median(task.step_seconds),
         "scores": {"val": task.scores["val"]},
-        "aliasing": stage_aliasing(network.eval().to(run.device), data.val, run.device),
+        "aliasing": kind.aliasing(network.eval().to(run.device), run.device),
     }
     write_json(folder / "metrics.json", results)
 
@@ -88,13 +83,23 @@ def check_network(settings: CompareSettings, variant: Variant) -> None:
     _new_network(replace(settings, encoder_weights=None), variant, seed=0, classes=2)
 
 
-def paired_network(settings: CompareSettings, variant: Variant, seed: int, classes: int) -> SegmentationModel:
-    """A new network, with the baseline's initial weights wherever both have a tensor of that name and shape."""
+def paired_network(
+    settings: CompareSettings, variant: Variant, seed: int, classes: int, stuff: int = 0
+) -> SegmentationModel | DetectionModel:
+    """A new network, with the baseline's initial weights wherever both have a tensor of that name and shape.
+
+    Args:
+        settings: of the comparison.
+        variant: whose network it is.
+        seed: of the weights.
+        classes: number of classes, or of things.
+        stuff: number of stuff categories of a panoptic network.
+    """
     first = settings.variants[0]
-    baseline = _new_network(settings, first, seed, classes)
+    baseline = _new_network(settings, first, seed, classes, stuff)
     if variant == first:
         return baseline
-    network = _new_network(settings, variant, seed, classes)
+    network = _new_network(settings, variant, seed, classes, stuff)
     own = network.state_dict()
     shared = {
         key: value for key, value in baseline.state_dict().items() if key in own and own[key].shape == value.shape
@@ -103,7 +108,10 @@ def paired_network(settings: CompareSettings, variant: Variant, seed: int, class
     return network
 
 
-def _new_network(settings: CompareSettings, variant: Variant, seed: int, classes: int) -> SegmentationModel:
+def _new_network(
+    settings: CompareSettings, variant: Variant, seed: int, classes: int, stuff: int = 0
+) -> SegmentationModel | DetectionModel:
+    of_data: dict[str, Any] = {"stuff_classes": stuff} if stuff else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return create_model(
@@ -118,31 +126,21 @@ def _new_network(settings: CompareSettings, variant: Variant, seed: int, classes
             encoder_options=settings.encoder_options,
             **settings.options(variant),
             **settings.model_options,
+            **of_data,
         )
 
 
-def _task(network: SegmentationModel, run: Run, band: int, ignore_index: int) -> SegmentationTask:
+def _course(run: Run) -> Course:
     settings = run.settings
     steps = settings.steps or BUDGET_STEPS
     optimizer = OptimizerSettings(
         "adamw", settings.lr, settings.weight_decay, factors={"fusion": settings.fusion_lr_factor}
     )
     schedule = ScheduleSettings("cosine", warmup_steps=round(settings.warmup * steps))
-    loss, metrics = SegmentationLoss(ignore_index), MetricSettings(width=band)
-    weight = settings.loss_weight(run.variant)
-    return SegmentationTask(
-        network, loss, optimizer, schedule, metrics=metrics, seed=run.seed, high_frequency_weight=weight
-    )
+    return Course(optimizer, schedule, run.seed)
 
 
-def _fit(task: SegmentationTask, data: CompareData, run: Run, pace: Pace) -> Trainer:
-    loading = SegmentationData(
-        train=data.train,
-        train_transform=data.train_transform,
-        batch_size=run.settings.batch_size,
-        workers=0,
-        seed=run.seed,
-    )
+def _fit(task: NetworkTask, data: PairedData, run: Run, pace: Pace) -> Trainer:
     device = torch.device(run.device)
     trainer = Trainer(
         accelerator=device.type,
@@ -158,7 +156,7 @@ def _fit(task: SegmentationTask, data: CompareData, run: Run, pace: Pace) -> Tra
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    trainer.fit(task, loading)
+    trainer.fit(task, data)
     trainer.save_checkpoint(checkpoint_path(run.directory, "last"), weights_only=True)
     return trainer
 

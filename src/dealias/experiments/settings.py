@@ -21,7 +21,13 @@ AXES = ("fusions", "prefilters", "mixers", "modulations")
 """The settings that say which variants there are."""
 
 
-_LATER = {"modulation": NONE, "supervision": NONE, "modulation_options": {}, "high_frequency_weight": 0.0}
+_LATER = {
+    "modulation": NONE,
+    "supervision": NONE,
+    "modulation_options": {},
+    "high_frequency_weight": 0.0,
+    "low_light": False,
+}
 """What runs of comparisons were that do not tell it yet."""
 
 
@@ -37,8 +43,10 @@ class CompareSettings:
             fusion is combined with every prefilter, mixer and modulation, see
             :func:`~dealias.experiments.variants.cross`; the first variant is the baseline.
         seeds: number of seeds, 0 to ``seeds - 1``; each gives one run per variant.
-        data: what to train on, see :func:`dealias.experiments.data.open_data`.
-        arch: architecture, see :func:`dealias.models.create_model`.
+        data: what to train on, see :func:`dealias.experiments.data.open_data`, or of networks of objects
+            :func:`dealias.experiments.object_data.open_objects`.
+        low_light: darken all images; of networks of objects.
+        arch: architecture, see :func:`dealias.models.create_model`; it decides which kind of comparison this is.
         encoder: timm backbone.
         encoder_weights: ``None`` (from scratch), ``"imagenet"`` or the path of a local file.
         encoder_options: further arguments of the backbone.
@@ -60,7 +68,8 @@ class CompareSettings:
         band: width in pixels of the boundary band, odd; ``None``: from the image size.
         noise: standard deviation of the noise in validation images, in grey levels of 0 to 255; see
             :func:`dealias.data.evaluation_transform`.
-        samples: number of evenly spaced pictures; those of the worst and best images come in addition.
+        samples: number of evenly spaced pictures; those of the worst and best images come in addition. Of networks of
+            objects there are none.
     """
 
     fusions: tuple[str, ...] = ("bilinear", "carafe", "freqfusion")
@@ -69,6 +78,7 @@ class CompareSettings:
     modulations: tuple[str, ...] = (NONE,)
     seeds: int = 3
     data: str = "scenes"
+    low_light: bool = False
     arch: str = "fpn"
     encoder: str = "resnet18"
     encoder_weights: str | None = None

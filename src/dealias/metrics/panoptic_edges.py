@@ -34,7 +34,7 @@ def panoptic_histogram(preds: Segments, target: Segments, things: Tensor, width:
     # What each pair of segments says: the predicted class, or C where that is the right one of another instance.
     labels = torch.cat([_full(1, num_classes, preds), preds.classes, _full(1, num_classes, preds)])
     says = labels.expand(len(truth), -1).clone()
-    another = (truth[:, None] == labels) & ~_partners(preds, target)
+    another = (truth[:, None] == labels) & ~partners(preds, target)
     is_thing = torch.cat([things, things.new_zeros(2)])
     says[another & is_thing[truth][:, None]] = num_classes
     regions = boundary_regions(preds.index, target.index, "exact", width)
@@ -42,7 +42,7 @@ def panoptic_histogram(preds: Segments, target: Segments, things: Tensor, width:
     return region_histogram(said, true, regions, num_classes + 1, ignored)[:, :num_classes]
 
 
-def _partners(preds: Segments, target: Segments) -> Tensor:
+def partners(preds: Segments, target: Segments) -> Tensor:
     """Pairs of one class that are each other's largest overlap, [N + 2, M + 2], bool; of equal ones, the first."""
     areas = pair_areas(target, preds)
     overlap = areas[1:-1, 1:-1] * (target.classes[:, None] == preds.classes)

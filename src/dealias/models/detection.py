@@ -1,76 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detectors: Faster R-CNN (arXiv 1506.01497) and Mask R-CNN (arXiv 1703.06870), by torchvision's parts."""
+"""What every network of objects takes and gives, whatever is inside."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from .parts import parameter_parts
+from dealias.heads import resize
+
+VOID = 0
+"""The category of pixels without a label, in ``semantic`` of a target."""
+
+MASK_THRESHOLD = 0.5
+"""Probability from which on a pixel is in an instance's mask."""
 
 Images = Tensor | Sequence[Tensor]
 Target = Mapping[str, Tensor]
 
 
-class DetectionModel(nn.Module):
-    """Boxes, classes and, with a mask head, masks of the objects in images of any size; torchvision's behaviour.
+class DetectionModel(nn.Module, ABC):
+    """Boxes, classes and perhaps masks of the objects in images of any size; perhaps stuff too.
 
     Images are normalised, resized and padded inside, boxes and masks brought back to the image.
 
     Args:
-        rcnn: a detector of torchvision, whose parts and keys this network takes over; its backbone has an ``encoder``.
-        classes: number of classes of objects. Labels are 1 to ``classes``; 0 is the background.
+        transform: normalises, resizes and pads.
+        classes: number of classes of objects, the thing categories. Labels are 1 to ``classes``; 0 is the background.
+        stuff_classes: number of stuff categories, which come after these; 0: objects alone.
         config: the arguments of :func:`dealias.models.create_model` that made this network, in plain Python values.
+
     """
 
-    def __init__(self, rcnn: GeneralizedRCNN, classes: int, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        transform: GeneralizedRCNNTransform,
+        classes: int,
+        stuff_classes: int = 0,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
-        self.transform = rcnn.transform
-        self.backbone: Any = rcnn.backbone
-        self.rpn = rcnn.rpn
-        self.roi_heads = rcnn.roi_heads
+        self.transform = transform
         self.classes = classes
+        self.stuff_classes = stuff_classes
         self.config: dict[str, Any] = dict(config or {})
 
     @property
+    @abstractmethod
     def encoder(self) -> Any:
-        """The backbone without its neck: images to four maps."""
-        return self.backbone.encoder
+        """The part that makes four maps of images."""
 
     @property
+    @abstractmethod
     def has_masks(self) -> bool:
         """Whether masks are predicted."""
-        return self.roi_heads.has_mask()
 
+    @abstractmethod
     def forward(self, images: Images, targets: Sequence[Target] | None = None) -> Any:
         """Detect objects, or compute the losses in training.
 
         Args:
             images: each [C, H, W], float, 0 to 1, of any sizes; or a batch [B, C, H, W].
             targets: for training, one per image: ``boxes`` [N, 4] (x1, y1, x2, y2 in pixels, x1 < x2, y1 < y2),
-                ``labels`` [N] int64, 1 to ``classes``, and, with a mask head, ``masks`` [N, H, W], 0 or 1. N may be 0.
-                In evaluation they are not read.
+                ``labels`` [N] int64, 1 to ``classes``; for masks ``masks`` [N, H, W], 0 or 1; for stuff ``semantic``
+                [H, W], integer: the category of every pixel, 0 where void. N may be 0. In evaluation they are not read.
 
         Returns:
-            In evaluation a list with, for each image, ``boxes`` [M, 4], ``labels`` [M], ``scores`` [M] and, with a mask
-            head, ``masks`` [M, 1, H, W], probabilities; best first. In training the losses by name, scalars.
+            In evaluation a list with, for each image, ``boxes`` [M, 4], ``labels`` [M], ``scores`` [M] and, of networks
+            with masks, ``masks`` [M, 1, H, W], probabilities; best first. In training the losses by name, scalars.
 
         Raises:
             ValueError: images or targets that are not as above; names the image and what was found.
         """
-        images, sizes = self._check(images)
-        if self.training:
-            batch, resized = self.transform(images, self._check_targets(targets, sizes))
-            return self._losses(self.backbone(batch.tensors), batch, resized)
-        batch, _ = self.transform(images)
-        return self._detect(self.backbone(batch.tensors), batch, sizes)
 
+    @abstractmethod
     def parameter_parts(self) -> dict[str, list[nn.Parameter]]:
         """Parameters by part, for learning rates of their own: every parameter is in exactly one part.
 
@@ -78,22 +86,6 @@ class DetectionModel(nn.Module):
             ``fusion``, ``prefilter``, ``mixer`` and ``modulation`` (all within such modules, wherever they are), then
             ``encoder`` and ``decoder`` (everything else) without those. A part that the network lacks is an empty list.
         """
-        decoder = [child for name, child in self.named_children() if name != "backbone"]
-        return parameter_parts(self, {"encoder": [self.encoder], "decoder": [self.backbone.neck, *decoder]})
-
-    def _losses(
-        self, features: OrderedDict[str, Tensor], batch: ImageList, targets: list[dict[str, Tensor]]
-    ) -> dict[str, Tensor]:
-        proposals, proposal_losses = self.rpn(batch, features, targets)
-        _, losses = self.roi_heads(features, proposals, batch.image_sizes, targets)
-        return {**losses, **proposal_losses}
-
-    def _detect(
-        self, features: OrderedDict[str, Tensor], batch: ImageList, sizes: Sequence[tuple[int, int]]
-    ) -> list[dict[str, Any]]:
-        proposals, _ = self.rpn(batch, features)
-        detections, _ = self.roi_heads(features, proposals, batch.image_sizes)
-        return self.transform.postprocess(detections, batch.image_sizes, sizes)
 
     def _check(self, images: Images) -> tuple[list[Tensor], list[tuple[int, int]]]:
         channels = len(self.transform.image_mean)
@@ -138,3 +130,23 @@ class DetectionModel(nn.Module):
             raise ValueError(f"labels must be 1 to {self.classes}, got {labels[wrong][0].item()}")
         if self.has_masks and target["masks"].shape != (len(boxes), *size):
             raise ValueError(f"masks must be {(len(boxes), *size)}, got {tuple(target['masks'].shape)}")
+        if self.stuff_classes:
+            _check_semantic(target, size, self.classes + self.stuff_classes)
+
+
+def _check_semantic(target: Target, size: tuple[int, int], categories: int) -> None:
+    if "semantic" not in target:
+        raise ValueError(f"semantic missing; it has {', '.join(target)}")
+    semantic = target["semantic"]
+    if semantic.shape != size or semantic.is_floating_point():
+        raise ValueError(f"semantic must be {size} of an integer type, got {tuple(semantic.shape)} {semantic.dtype}")
+    wrong = (semantic < VOID) | (semantic > categories)
+    if wrong.any():
+        raise ValueError(f"semantic must be {VOID} (void) to {categories}, got {semantic[wrong][0].item()}")
+
+
+def at_image_size(logits: Tensor, batch: ImageList, number: int, size: tuple[int, int]) -> Tensor:
+    """Logits [C, h, w] of a padded image to [C, *size] of the image as it came."""
+    rows, columns = batch.image_sizes[number]
+    padded = resize(logits[None], (batch.tensors.shape[-2], batch.tensors.shape[-1]))
+    return resize(padded[..., :rows, :columns], size)[0]

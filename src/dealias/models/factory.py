@@ -13,9 +13,8 @@ from dealias.fusion import FusionFactory, create_fusion, list_fusions
 from .architectures import ARCHITECTURES, ONE_LEVEL
 from .arguments import check_counts, describe_fusion, fusion_factory, plain
 from .demodulation import modulate
-from .detectors import create_detector
+from .detectors import DETECTORS, create_detector
 from .insertions import NONE, insert_mixers, insert_prefilters
-from .rcnn import DETECTORS
 from .segmentation import SegmentationModel
 from .segnext import segnext_fusion
 
@@ -33,7 +32,7 @@ def list_models(task: str | None = None) -> list[str]:
         ValueError: unknown task.
 
     >>> list_models("detection")
-    ['faster_rcnn', 'mask_rcnn', 'panoptic_fpn']
+    ['faster_rcnn', 'mask_rcnn', 'panoptic_fpn', 'mask2former']
     """
     if task is not None and task not in TASKS:
         raise ValueError(f"unknown task {task!r}; known: {', '.join(TASKS)}")
@@ -63,7 +62,7 @@ def create_model(
 ) -> SegmentationModel:
     """Build a segmentation network, or a detector.
 
-    A detector, one of ``"faster_rcnn"``, ``"mask_rcnn"`` and ``"panoptic_fpn"``, is no :class:`SegmentationModel` but a
+    A network of objects, one of ``list_models("detection")``, is no :class:`SegmentationModel` but a
     :class:`~dealias.models.DetectionModel`; its options are those of :func:`~dealias.models.create_detector`, whose
     annotations have that type. The architectures and options below are those of segmentation networks.
 
@@ -77,7 +76,8 @@ def create_model(
             stride 4 in one step: fusions for any ratio, or with an option ``scale`` of 8), ``"fcn"`` (two convolutions
             on the coarsest level, arXiv 1411.4038) or ``"pspnet"`` (pyramid pooling on it, arXiv 1612.01105).
         encoder_name: a name from :data:`dealias.backbones.MSCANS` or :data:`dealias.backbones.INTERNIMAGES`, or any
-            timm backbone with features at strides 4, 8, 16 and 32.
+            timm backbone with features at strides 4, 8, 16 and 32; or ``transformers_`` and a model type of
+            transformers, such as ``transformers_swin``, without prefilters, mixers and modulations.
         encoder_weights: None, ``"imagenet"`` (timm backbones) or the path of a local file; see
             :func:`~dealias.backbones.create_encoder`.
         in_channels: channels of the images.

@@ -14,19 +14,14 @@ from torchvision.models.detection.image_list import ImageList
 
 from dealias.heads import MergeSettings, SemanticFPNHead, merge_panoptic, resize
 
-from .detection import DetectionModel, Images, Target
-
-VOID = 0
-"""The category of pixels without a label: their semantic class is not learnt."""
-
-MASK_THRESHOLD = 0.5
-"""Probability from which on a pixel is in an instance's mask."""
+from .detection import MASK_THRESHOLD, VOID, Images, Target, at_image_size
+from .rcnn_model import RCNNModel
 
 _IGNORED = -1
 _MERGE = MergeSettings()
 
 
-class PanopticModel(DetectionModel):
+class PanopticModel(RCNNModel):
     """Objects as of :class:`DetectionModel`, a semantic map, and one panoptic map of both.
 
     Categories 1 to ``classes`` are things, those from there to ``classes + stuff_classes`` are stuff. The semantic
@@ -52,9 +47,8 @@ class PanopticModel(DetectionModel):
         merge: MergeSettings = _MERGE,
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(rcnn, classes, config)
+        super().__init__(rcnn, classes, stuff_classes, config)
         self.semantic_head = semantic_head
-        self.stuff_classes = stuff_classes
         self.semantic_weight = semantic_weight
         self.merge_settings = merge
 
@@ -63,7 +57,7 @@ class PanopticModel(DetectionModel):
 
         Args:
             images: as in :class:`DetectionModel`.
-            targets: as there, and ``semantic`` [H, W], integer: the category of every pixel, 0 where void.
+            targets: as there, with ``masks`` and ``semantic``, whose void pixels are not learnt.
 
         Returns:
             In evaluation, for each image, what :class:`DetectionModel` returns; ``semantic`` [1 + stuff_classes, H, W],
@@ -80,7 +74,7 @@ class PanopticModel(DetectionModel):
             detections = self._detect(features, batch, sizes)
             logits = self._semantic_logits(features, batch)
             for i, (found, size) in enumerate(zip(detections, sizes, strict=True)):
-                found["semantic"] = _at_image_size(logits[i], batch, i, size)
+                found["semantic"] = at_image_size(logits[i], batch, i, size)
                 found["panoptic"] = self._merge(found)
             return detections
         checked = self._check_targets(targets, sizes)
@@ -109,23 +103,3 @@ class PanopticModel(DetectionModel):
     def _merge(self, found: Mapping[str, Tensor]) -> dict[str, Any]:
         masks, semantic = found["masks"][:, 0] >= MASK_THRESHOLD, found["semantic"].argmax(0)
         return merge_panoptic(masks, found["labels"], found["scores"], semantic, self.classes, self.merge_settings)
-
-    def _check_target(self, target: Target, size: tuple[int, int]) -> None:
-        super()._check_target(target, size)
-        if "semantic" not in target:
-            raise ValueError(f"semantic missing; it has {', '.join(target)}")
-        semantic, largest = target["semantic"], self.classes + self.stuff_classes
-        if semantic.shape != size or semantic.is_floating_point():
-            raise ValueError(
-                f"semantic must be {size} of an integer type, got {tuple(semantic.shape)} {semantic.dtype}"
-            )
-        wrong = (semantic < VOID) | (semantic > largest)
-        if wrong.any():
-            raise ValueError(f"semantic must be {VOID} (void) to {largest}, got {semantic[wrong][0].item()}")
-
-
-def _at_image_size(logits: Tensor, batch: ImageList, number: int, size: tuple[int, int]) -> Tensor:
-    """Logits [C, h, w] of a padded image to [C, *size] of the image as it came."""
-    rows, columns = batch.image_sizes[number]
-    padded = resize(logits[None], (batch.tensors.shape[-2], batch.tensors.shape[-1]))
-    return resize(padded[..., :rows, :columns], size)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from torch import nn
@@ -20,13 +20,14 @@ from dealias.fusion import FusionFactory
 from dealias.heads import MergeSettings, SemanticFPNHead
 from dealias.necks import FeaturePyramid, SubsampledLevel
 
-from .detection import DetectionModel
+from .arguments import check_counts
+from .detector_options import DetectorOptions
 from .panoptic import PanopticModel
 from .pyramid_backbone import PyramidBackbone
 from .rcnn_heads import BoxPredictor, MaskPredictor, RPNHead
+from .rcnn_model import RCNNModel
 
 _ROI_SIDE = 7
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _RCNN_OPTIONS = tuple(
     name
     for name, p in inspect.signature(FasterRCNN.__init__).parameters.items()
@@ -35,38 +36,25 @@ _RCNN_OPTIONS = tuple(
 
 
 @dataclass(frozen=True, kw_only=True)
-class FasterRCNNOptions:
+class FasterRCNNOptions(DetectorOptions):
     """Faster R-CNN: boxes and classes of objects (arXiv:1506.01497).
 
     Args:
         decoder_channels: channels of the pyramid.
         box_channels: channels of the box head's linear layers.
         version: 1: torchvision's ``fasterrcnn_resnet50_fpn``; 2: its ``_v2``, with batch norms in the neck and a deeper
-            RPN and box head.
-        norm: batch norms of the encoder: ``"batch"``, or ``"frozen"``, with fixed statistics and weights.
-        norm_eps: ``eps`` of these; torchvision's published weights of version 1 on COCO need ``norm="frozen"`` and 0.
-        frozen_stages: parts of the encoder that do not learn, 0 to 4: see
-            :func:`~dealias.backbones.norms.freeze_stages`.
-        min_size: short side that images are resized to; of several, training draws one, evaluation takes the last.
-        max_size: longest side; goes before ``min_size``.
-        image_mean: means that are subtracted from the channels of an image; None: ImageNet's.
-        image_std: standard deviations they are divided by; None: ImageNet's.
+            RPN and box head. torchvision's published weights of version 1 on COCO need ``norm="frozen"`` and
+            ``norm_eps=0.0``.
         anchor_sizes: side of the anchors on each of the five levels, in pixels of the resized image.
         aspect_ratios: of the anchors, height over width.
         rcnn_options: further numbers of ``torchvision.models.detection.FasterRCNN``, those that begin with ``rpn_`` or
-            ``box_``, such as ``{"box_score_thresh": 0.05}``.
+            ``box_``, such as ``{"box_score_thresh": 0.05}``. Further arguments as of
+            :class:`~dealias.models.detector_options.DetectorOptions`.
     """
 
     decoder_channels: int = 256
     box_channels: int = 1024
     version: int = 1
-    norm: str = "batch"
-    norm_eps: float = 1e-5
-    frozen_stages: int = 0
-    min_size: int | Sequence[int] = 800
-    max_size: int = 1333
-    image_mean: Sequence[float] | None = None
-    image_std: Sequence[float] | None = None
     anchor_sizes: Sequence[int] = (32, 64, 128, 256, 512)
     aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0)
     rcnn_options: Mapping[str, Any] = field(default_factory=dict)
@@ -74,19 +62,19 @@ class FasterRCNNOptions:
     masks: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(asdict(self))
         if self.version not in (1, 2):
             raise ValueError(f"version must be 1 or 2, got {self.version!r}")
-        if self.norm not in ("batch", "frozen"):
-            raise ValueError(f"norm must be 'batch' or 'frozen', got {self.norm!r}")
         if len(self.anchor_sizes) != 5:
             raise ValueError(f"anchor_sizes must be five, one for each level, got {tuple(self.anchor_sizes)}")
         unknown = sorted(set(self.rcnn_options) - set(_RCNN_OPTIONS))
         if unknown:
             raise ValueError(f"no rcnn_options {', '.join(unknown)}; known: {', '.join(_RCNN_OPTIONS)}")
 
-    def build(self, encoder: Encoder, classes: int, fusion: FusionFactory) -> DetectionModel:
+    def build(self, encoder: Encoder, classes: int, fusion: FusionFactory) -> RCNNModel:
         """Make the network."""
-        return DetectionModel(_rcnn(self, encoder, classes, fusion), classes)
+        return RCNNModel(_rcnn(self, encoder, classes, fusion), classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,12 +118,12 @@ class PanopticFPNOptions(MaskRCNNOptions):
         return PanopticModel(rcnn, classes, head, self.stuff_classes, self.semantic_weight, merge)
 
 
-DETECTORS: dict[str, type[FasterRCNNOptions]] = {
+RCNNS: dict[str, type[FasterRCNNOptions]] = {
     "faster_rcnn": FasterRCNNOptions,
     "mask_rcnn": MaskRCNNOptions,
     "panoptic_fpn": PanopticFPNOptions,
 }
-"""Every detector by name: its options, which build it."""
+"""Every network of this family by name: its options, which build it."""
 
 
 def _rcnn(options: FasterRCNNOptions, encoder: Encoder, classes: int, fusion: FusionFactory) -> GeneralizedRCNN:
@@ -144,9 +132,7 @@ def _rcnn(options: FasterRCNNOptions, encoder: Encoder, classes: int, fusion: Fu
     norm = nn.BatchNorm2d if options.version == 2 else None
     anchors = AnchorGenerator(tuple((s,) for s in options.anchor_sizes), (tuple(options.aspect_ratios),) * levels)
     arguments: dict[str, Any] = {
-        "min_size": options.min_size if isinstance(options.min_size, int) else tuple(options.min_size),
-        "max_size": options.max_size,
-        **_normalisation(options, encoder.in_channels),
+        **options.image_settings(encoder.in_channels),
         "rpn_anchor_generator": anchors,
         "rpn_head": RPNHead(width, anchors.num_anchors_per_location()[0], conv_depth=options.version),
         "box_head": _box_head(width, options.box_channels, norm),
@@ -166,14 +152,3 @@ def _box_head(width: int, channels: int, norm: type[nn.Module] | None) -> nn.Mod
     if norm is None:
         return TwoMLPHead(width * _ROI_SIDE**2, channels)
     return FastRCNNConvFCHead((width, _ROI_SIDE, _ROI_SIDE), [width] * 4, [channels], norm_layer=norm)
-
-
-def _normalisation(options: FasterRCNNOptions, in_channels: int) -> dict[str, list[float]]:
-    found = {
-        "image_mean": list(_IMAGENET_MEAN if options.image_mean is None else options.image_mean),
-        "image_std": list(_IMAGENET_STD if options.image_std is None else options.image_std),
-    }
-    for name, values in found.items():
-        if len(values) != in_channels:
-            raise ValueError(f"{name} must have a number for each of {in_channels} channels, got {values}")
-    return found

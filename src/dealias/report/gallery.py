@@ -60,11 +60,16 @@ def error_map(sample: Sample, baseline: Sample | None, ignore_index: int) -> NDA
     """
     wrong = _wrong(sample, ignore_index)
     before = wrong if baseline is None else _wrong(baseline, ignore_index)
-    grey = sample.image.mean(axis=2, keepdims=True).repeat(3, axis=2)
-    picture = (255 - (255 - grey) * 0.35).astype(np.uint8)
+    picture = faded(sample.image)
     for pixels, colour in ((wrong & before, STILL_WRONG), (~wrong & before, CORRECTED), (wrong & ~before, BROKEN)):
         picture[pixels] = colour
     return picture
+
+
+def faded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image [H, W, 3] in light greys, for colours to stand out from."""
+    grey = image.mean(axis=2, keepdims=True).repeat(3, axis=2)
+    return (255 - (255 - grey) * 0.35).astype(np.uint8)
 
 
 def _sample_rows(by_variant: Mapping[str, Sample], pictures: Pictures) -> list[list[Tile]]:

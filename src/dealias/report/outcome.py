@@ -8,7 +8,7 @@ spread or a verdict that one seed does not give::
     settings          what was compared, in plain values
     environment       with what, see :func:`dealias.train.run_directory.environment`
     baseline          name of the first variant
-    metrics           names of the scores, in the order of the tables
+    metrics           columns of the tables, each a score; the first is what runs are judged by
     lower_is_better   those of them of which less is better; of the others more is
     seeds             of the paired runs
     variants          list, the baseline first:
@@ -22,9 +22,9 @@ spread or a verdict that one seed does not give::
     aliasing          baseline, metrics, lower_is_better, seeds and variants as above, of the aliasing scores at the
                       inputs of the encoder's stages; null where the stages of the backbone are not known
     runs              list, a run of each variant with each seed: variant, seed, folder (relative to this file), and
-                      what its metrics.json says: band (width in pixels of the band around edges), classes (names),
-                      parameters, steps, seconds, seconds_per_step, and in scores.val each score, and IoU and Acc of
-                      each class
+                      what its metrics.json says: classes (names), parameters, steps, seconds, seconds_per_step, and
+                      in scores.val each score, and those of each class; of segmentations also band (width in pixels of
+                      the band around edges), of objects task, and scores have underscores for the spaces of columns
 """
 
 from __future__ import annotations
@@ -43,12 +43,20 @@ from .gallery import render_gallery
 from .pictures import EVENLY_SPACED, INDEX_FILE, load_pictures
 from .table import build_table, to_csv, to_markdown
 
+GALLERY_FILE = "gallery.png"
+
 METRICS = ("mIoU", "BIoU", "BAcc", "FErr", "MErr", "DErr")
-"""The columns of the table."""
+"""The columns of segmentations."""
+
+SEGMENTATION_COLUMNS = {name: name for name in METRICS}
+"""The same, each with the name of its score in ``metrics.json``."""
 
 
 def write_outcome(
-    out: Path, runs: Mapping[str, Sequence[Path]], about: Mapping[str, Any]
+    out: Path,
+    runs: Mapping[str, Sequence[Path]],
+    about: Mapping[str, Any],
+    columns: Mapping[str, str] = SEGMENTATION_COLUMNS,
 ) -> tuple[Comparison, Comparison | None]:
     """Compare finished runs and write ``comparison.json``, ``.md`` and ``.csv`` into ``out``, and ``gallery.png``.
 
@@ -59,6 +67,7 @@ def write_outcome(
         runs: the run directories of each variant inside ``out``, in the order of the seeds; the first variant is the
             baseline.
         about: further entries of ``comparison.json``, such as settings and environment.
+        columns: of the table, each with the name of its score in ``metrics.json``.
 
     Returns:
         The comparison of the scores, and that of the aliasing at the stages, which is ``None`` where it is not known.
@@ -72,8 +81,8 @@ def write_outcome(
         for variant, folders in runs.items()
         for seed, folder in enumerate(folders)
     }
-    results = [run_result(*key, result, result["scores"]["val"]) for key, result in stored.items()]
-    comparison = compare_runs(results, tuple(runs), METRICS)
+    results = [run_result(*key, result, _shown(result, columns)) for key, result in stored.items()]
+    comparison = compare_runs(results, tuple(runs), tuple(columns))
     aliasing = _compare_aliasing(stored, tuple(runs))
     entries = [
         {"variant": variant, "seed": seed, "folder": runs[variant][seed].relative_to(out).as_posix(), **result}
@@ -85,7 +94,7 @@ def write_outcome(
     tables = [build_table(comparison), *([build_table(aliasing, cost=False)] if aliasing else [])]
     write_text(out / "comparison.md", "\n".join(map(to_markdown, tables)))
     write_text(out / "comparison.csv", to_csv(comparison))
-    _write_gallery(out / "gallery.png", {variant: folders[0] / "pictures" for variant, folders in runs.items()})
+    _write_gallery(out / GALLERY_FILE, {variant: folders[0] / "pictures" for variant, folders in runs.items()})
     return comparison, aliasing
 
 
@@ -102,6 +111,11 @@ def run_result(variant: str, seed: int, results: Mapping[str, Any], scores: Mapp
     }
     cost = {name: results[name] for name in ("parameters", "seconds_per_step", "steps")}
     return RunResult(variant, seed, known, **cost)
+
+
+def _shown(result: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, float | None]:
+    """The scores of a run by column."""
+    return {column: result["scores"]["val"][score] for column, score in columns.items()}
 
 
 def _compare_aliasing(

@@ -120,7 +120,7 @@ def _files(entry: Mapping[str, Any]) -> dict[str, str]:
 def _read_sample(
     folder: Path, name: str, why: tuple[str, ...], files: Mapping[str, str], known: int, ignored: int
 ) -> Sample:
-    image, truth, prediction = (_read_picture(folder, files[part], modes) for part, modes in _PARTS.items())
+    image, truth, prediction = (read_picture(folder, files[part], modes) for part, modes in _PARTS.items())
     for part, labels, allowed in (("truth", truth, {ignored}), ("prediction", prediction, set())):
         path = folder / files[part]
         if labels.shape != image.shape[:2]:
@@ -132,8 +132,12 @@ def _read_sample(
     return Sample(name, image, truth, prediction, why)
 
 
-def _read_picture(folder: Path, file: str, modes: tuple[str, ...]) -> NDArray[np.uint8]:
-    """A picture in ``folder``; a name in somebody's index must not reach any other file."""
+def read_picture(folder: Path, file: str, modes: tuple[str, ...]) -> NDArray[np.uint8]:
+    """A picture in ``folder``; a name in somebody's index must not reach any other file.
+
+    Raises:
+        ValueError: naming the file: it is missing, broken, elsewhere, or of another mode.
+    """
     path = folder / file
     try:
         if not path.resolve().is_relative_to(folder.resolve()):

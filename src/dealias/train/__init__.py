@@ -8,13 +8,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dealias.train.checkpoints import AtomicCheckpointIO, best_checkpoint, load_checkpoint, load_classifier
+    from dealias.train.checkpoints import (
+        AtomicCheckpointIO,
+        best_checkpoint,
+        load_checkpoint,
+        load_classifier,
+        load_detector,
+    )
     from dealias.train.classification import ClassificationData, ClassificationTask
     from dealias.train.data import SegmentationData
     from dealias.train.history import HistoryLogger
     from dealias.train.inference import InferenceSettings, predict_logits
     from dealias.train.labels import LabelWriter, write_labels
     from dealias.train.last_checkpoint import LastCheckpoint
+    from dealias.train.object_data import ObjectsData
+    from dealias.train.object_scores import ObjectMetricSettings
+    from dealias.train.objects import ObjectsTask
     from dealias.train.optim import OptimizerSettings
     from dealias.train.run_directory import environment, new_run_directory
     from dealias.train.schedule import ScheduleSettings
@@ -29,6 +38,9 @@ __all__ = [
     "LabelWriter",
     "LastCheckpoint",
     "MetricSettings",
+    "ObjectMetricSettings",
+    "ObjectsData",
+    "ObjectsTask",
     "OptimizerSettings",
     "ScheduleSettings",
     "SegmentationData",
@@ -37,19 +49,23 @@ __all__ = [
     "environment",
     "load_checkpoint",
     "load_classifier",
+    "load_detector",
     "new_run_directory",
     "predict_logits",
     "write_labels",
 ]
 
 _MODULES = {
-    "checkpoints": ("AtomicCheckpointIO", "best_checkpoint", "load_checkpoint", "load_classifier"),
+    "checkpoints": ("AtomicCheckpointIO", "best_checkpoint", "load_checkpoint", "load_classifier", "load_detector"),
     "classification": ("ClassificationData", "ClassificationTask"),
     "data": ("SegmentationData",),
     "history": ("HistoryLogger",),
     "inference": ("InferenceSettings", "predict_logits"),
     "labels": ("LabelWriter", "write_labels"),
     "last_checkpoint": ("LastCheckpoint",),
+    "object_data": ("ObjectsData",),
+    "object_scores": ("ObjectMetricSettings",),
+    "objects": ("ObjectsTask",),
     "optim": ("OptimizerSettings",),
     "run_directory": ("environment", "new_run_directory"),
     "schedule": ("ScheduleSettings",),

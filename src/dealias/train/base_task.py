@@ -44,6 +44,16 @@ class NetworkTask(LightningModule):
         self.step_seconds: list[float] = []
         self._step_started = time.perf_counter()
 
+    @property
+    @abstractmethod
+    def score(self) -> str:
+        """The score whose best checkpoint is kept, and which is told at the end."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes the data must have."""
+        return self.network.classes
+
     @abstractmethod
     def batch_loss(self, batch: dict[str, Any]) -> Tensor:
         """Loss of a training batch."""
@@ -71,8 +81,8 @@ class NetworkTask(LightningModule):
         trainer: Any = self.trainer  # its attribute datamodule is not declared
         if trainer.datamodule is not None:
             found = len(trainer.datamodule.describe()["classes"])
-            if found != self.network.classes:
-                raise ValueError(f"the network has {self.network.classes} classes, the data has {found}")
+            if found != self.classes:
+                raise ValueError(f"the network has {self.classes} classes, the data has {found}")
 
     def on_train_epoch_start(self) -> None:
         """Start the clock of the first step."""

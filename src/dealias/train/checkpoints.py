@@ -11,7 +11,7 @@ from torch import nn
 
 from dealias._files import replacing
 from dealias.fusion import FusionFactory
-from dealias.models import ClassificationModel, SegmentationModel, rebuild, rebuild_classifier
+from dealias.models import ClassificationModel, DetectionModel, SegmentationModel, rebuild, rebuild_classifier
 
 _PREFIX = "network."
 Network = TypeVar("Network", bound=nn.Module)
@@ -89,6 +89,26 @@ def load_classifier(path: str | Path) -> tuple[ClassificationModel, dict[str, An
     checkpoint = _checkpoint_of(path, "classification", "create_classifier")
     network = rebuild_classifier(checkpoint["dealias"]["network"])
     return _with_weights(network, checkpoint, path), _about(checkpoint, "ClassificationData")
+
+
+def load_detector(path: str | Path, fusion: FusionFactory | None = None) -> tuple[DetectionModel, dict[str, Any]]:
+    """The network of a checkpoint that finds objects, rebuilt from what is stored in it.
+
+    Args:
+        path: a checkpoint that a dealias run with the task ``objects`` wrote.
+        fusion: as in :func:`load_checkpoint`.
+
+    Returns:
+        The network in evaluation mode, on the CPU, and a dictionary as that of :func:`load_checkpoint`; ``classes`` are
+        in the order of its categories, ``ignore_index`` is None.
+
+    Raises:
+        ValueError: the file is damaged or holds no such network; the message names it and what is missing.
+        FileNotFoundError: there is no such file.
+    """
+    checkpoint = _checkpoint_of(path, "objects", "create_detector")
+    network: Any = rebuild(checkpoint["dealias"]["network"], fusion)  # a detector by its architecture
+    return _with_weights(network, checkpoint, path), _about(checkpoint, "ObjectsData")
 
 
 def check_origin(checkpoint: Any, path: str | Path | None, task: str) -> None:

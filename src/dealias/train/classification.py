@@ -41,6 +41,7 @@ class ClassificationTask(NetworkTask):
     """
 
     kind = "classification"
+    score = "accuracy"
 
     def __init__(
         self,

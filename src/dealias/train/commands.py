@@ -18,6 +18,7 @@ from dealias.train.lightning_cli import TrainingCLI
 _FILES = (
     *("report.html", "config.yaml", "env.json", "metrics.csv", "metrics.json"),
     *("images_val.csv", "images_test.csv", "robustness.json", "robustness.csv", "predictions.csv"),
+    *("objects.json", "coco_boxes.json", "coco_masks.json", "coco_panoptic.json", "panoptic", "overlays"),
     *("pictures", "labels", "checkpoints"),
 )
 
@@ -64,7 +65,7 @@ def _summarise(cli: TrainingCLI) -> None:
     console = Console(highlight=False)
     if cli.robustness is not None and cli.robustness.result is not None:
         console.print(_table(cli.robustness.result))
-    score = cli.kind.score
+    score = cli.model.score
     scores = [f"{stage} {score} {100 * values[score]:.2f} %" for stage, values in cli.model.scores.items()]
     written = [name for name in _FILES if (cli.run_directory / name).exists()]
     text = f"{', '.join([f'{cli.subcommand} done', *scores])}; wrote {', '.join(written)} in {cli.run_directory}"

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from itertools import chain, zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
@@ -13,6 +13,9 @@ from dealias.report.image_scores import IMAGE_METRICS
 
 Rows = list[tuple[str, list[float]]]
 """Name of each image, and its scores in the order of ``IMAGE_METRICS``; nan: undefined."""
+
+Row = TypeVar("Row")
+"""What is kept of an image."""
 
 
 class ImageScorer:
@@ -55,7 +58,7 @@ class ImageScorer:
         return rows_of_all_processes(rows)
 
 
-def rows_of_all_processes(rows: Rows) -> Rows:
+def rows_of_all_processes(rows: list[Row]) -> list[Row]:
     """The rows of all processes in the order of the data set, in every process.
 
     Process r of n is taken to have had the images r, r + n, ..., as :class:`dealias.data.EpochSampler` deals them.
@@ -63,7 +66,7 @@ def rows_of_all_processes(rows: Rows) -> Rows:
     return _interleave(_of_all_processes(rows))
 
 
-def _of_all_processes(rows: Rows) -> list[Rows]:
+def _of_all_processes(rows: list[Row]) -> list[list[Row]]:
     if not (distributed.is_available() and distributed.is_initialized()):
         return [rows]
     gathered: list[Any] = [None] * distributed.get_world_size()
@@ -71,6 +74,6 @@ def _of_all_processes(rows: Rows) -> list[Rows]:
     return gathered
 
 
-def _interleave(parts: list[Rows]) -> Rows:
+def _interleave(parts: list[list[Row]]) -> list[Row]:
     """One of each part in turn, the shorter parts ending earlier."""
     return [row for row in chain.from_iterable(zip_longest(*parts)) if row is not None]

@@ -37,9 +37,10 @@ DESCRIPTIONS = {
     "fit": "Train a model on data.train, and keep the checkpoints that are best on data.val and last. On CUDA devices "
     "that have bfloat16, trainer.precision is bf16-mixed unless it is given.",
     "validate": "Score a checkpoint (--ckpt_path best, last or a file) on data.val.",
-    "test": "Score a checkpoint (--ckpt_path best, last or a file) on data.test, and on attacked images with --attack.",
+    "test": "Score a checkpoint (--ckpt_path best, last or a file) on data.test, and on attacked images with --attack "
+    "where the task has it.",
     "predict": "Write what a checkpoint (--ckpt_path best, last or a file) says of data.predict: a label PNG of every "
-    "image, or a table of their classes.",
+    "image, a table of their classes, or the objects in COCO's formats with overlays.",
 }
 """What the subcommands do."""
 
@@ -122,7 +123,8 @@ class TrainingCLI(LightningCLI):
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the task and the one seed of a run."""
-        text = f"What is trained: {' or '.join(TASK_NAMES)}; the arguments of model and data are those of the task."
+        names = f"{', '.join(TASK_NAMES[:-1])} or {TASK_NAMES[-1]}"
+        text = f"What is trained: {names}; the arguments of model and data are those of the task."
         parser.add_argument("--task", choices=TASK_NAMES, default=DEFAULT_TASK, help=text)
         parser.add_argument("--seed_everything", type=int, default=0, help="Seed of weights, order and augmentation.")
 
@@ -134,7 +136,7 @@ class TrainingCLI(LightningCLI):
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand == "test":
+        if subcommand == "test" and self.kind.labels is not None:
             text = "Attack the images as well, in single precision: fgsm, pgd or both."
             parser.add_argument("--attack", nargs="+", choices=ATTACKS, help=text)
             text = "Largest changes of a value by attacks, in grey levels of 255."
@@ -152,7 +154,7 @@ class TrainingCLI(LightningCLI):
             raise ValueError(f"{self.subcommand} needs trained weights: give --ckpt_path best, last or a file")
         if options.trainer.precision is None and _has_bfloat16(options.trainer.accelerator):
             options.trainer.precision = "bf16-mixed"
-        if self.subcommand == "test" and options.attack:
+        if self.subcommand == "test" and options.get("attack"):
             epsilons, seed = tuple(options.epsilon), options.seed_everything
             self._attacks = AttackSettings(tuple(options.attack), epsilons, options.attack_steps, seed)
             options.trainer.inference_mode = False  # attacks need gradients
@@ -163,7 +165,7 @@ class TrainingCLI(LightningCLI):
         options = self._get(self.config_init, "trainer")
         plugins = options.plugins if isinstance(options.plugins, list) else [options.plugins] if options.plugins else []
         logger = self._loggers() if options.logger in (None, True) else options.logger
-        self._best = best_checkpoint(self.run_directory / "checkpoints", self.kind.score)
+        self._best = best_checkpoint(self.run_directory / "checkpoints", self.model.score)
         options.callbacks = [*(options.callbacks or []), *self._callbacks(options)]
         trainer = super().instantiate_trainer(plugins=[*plugins, AtomicCheckpointIO()], logger=logger, **kwargs)
         self._describe_run(trainer)
@@ -219,8 +221,8 @@ class TrainingCLI(LightningCLI):
             callbacks.append(RichModelSummary(max_depth=2))
         settings = self._get(self.config_init, "run")
         callbacks += self.kind.writers(str(self.subcommand), self.run_directory, settings.pictures)
-        if self._attacks is not None:
-            self.robustness = RobustnessTest(self.run_directory, self._attacks, self.kind.target)
+        if self._attacks is not None and self.kind.labels is not None:
+            self.robustness = RobustnessTest(self.run_directory, self._attacks, self.kind.labels)
             callbacks.append(self.robustness)
         keep = not options.fast_dev_run and options.enable_checkpointing is not False
         if self.subcommand == "fit" and keep:
@@ -256,7 +258,7 @@ class TrainingCLI(LightningCLI):
                 "steps": self.trainer.global_step,
                 "seconds": seconds,
                 "seconds_per_step": median(self.model.step_seconds) if self.model.step_seconds else None,
-                f"best_{self.kind.score}": None if best is None else best.item(),
+                f"best_{self.model.score}": None if best is None else best.item(),
                 "scores": self.model.scores,
             },
         )

@@ -61,6 +61,7 @@ class SegmentationTask(NetworkTask):
     """
 
     kind = "segmentation"
+    score = "mIoU"
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 DEFAULT_TASK = "segmentation"
 
-TASK_NAMES = (DEFAULT_TASK, "classification")
+TASK_NAMES = (DEFAULT_TASK, "classification", "objects")
 """The keys of :data:`dealias.train.tasks.TASKS`, known without loading them."""
 
 

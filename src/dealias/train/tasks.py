@@ -12,6 +12,11 @@ from dealias.train.base_task import NetworkTask
 from dealias.train.classification import ClassificationData, ClassificationTask
 from dealias.train.data import SegmentationData
 from dealias.train.labels import LabelWriter
+from dealias.train.object_data import ObjectsData
+from dealias.train.object_pictures import ObjectPictures
+from dealias.train.object_results import ObjectResults
+from dealias.train.object_writer import ObjectWriter
+from dealias.train.objects import ObjectsTask
 from dealias.train.pictures import RunPictures
 from dealias.train.predictions import PredictionTable
 from dealias.train.task import SegmentationTask
@@ -24,15 +29,13 @@ class TaskKind:
     Attributes:
         task: the Lightning module.
         data: its data.
-        score: the score whose best checkpoint is kept, and which is told at the end.
-        target: what holds the ground truth in a batch.
+        labels: what holds the labels in a batch whose images can be attacked; None: they cannot.
         writers: callbacks that write what came out, by subcommand, run directory and number of pictures.
     """
 
     task: type[NetworkTask]
     data: type[PairedData]
-    score: str
-    target: str
+    labels: str | None
     writers: Callable[[str, Path, int], list[Callback]]
 
 
@@ -44,8 +47,13 @@ def _classification_writers(subcommand: str, run: Path, pictures: int) -> list[C
     return [PredictionTable(run)] if subcommand == "predict" else []
 
 
+def _object_writers(subcommand: str, run: Path, pictures: int) -> list[Callback]:
+    return [ObjectWriter(run)] if subcommand == "predict" else [ObjectResults(run), ObjectPictures(run, pictures)]
+
+
 TASKS = {
-    "segmentation": TaskKind(SegmentationTask, SegmentationData, "mIoU", "mask", _segmentation_writers),
-    "classification": TaskKind(ClassificationTask, ClassificationData, "accuracy", "label", _classification_writers),
+    "segmentation": TaskKind(SegmentationTask, SegmentationData, "mask", _segmentation_writers),
+    "classification": TaskKind(ClassificationTask, ClassificationData, "label", _classification_writers),
+    "objects": TaskKind(ObjectsTask, ObjectsData, None, _object_writers),
 }
 """Every task by the name that ``--task`` takes."""

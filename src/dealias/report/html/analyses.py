@@ -117,6 +117,17 @@ def container(names: Sequence[str]) -> str:
     return shared_prefix([shared.removesuffix(".")]) if is_list else shared
 
 
+def layers_around(modules: Sequence[str]) -> tuple[str, list[str]]:
+    """What the layers that some modules are in have in common, and the names of these layers without it.
+
+    >>> layers_around(["body.layer2.0.modulation", "body.layer3.0.modulation"])
+    ('body.', ['layer2.0', 'layer3.0'])
+    """
+    layers = [name.rpartition(".")[0] or name for name in modules]
+    within = container(layers)
+    return within, [layer.removeprefix(within) for layer in layers]
+
+
 def file_inside(folder: Path, file: Any) -> Path:
     """The file: a name in somebody's JSON must not reach anything outside of the folder.
 

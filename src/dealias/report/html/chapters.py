@@ -19,7 +19,8 @@ class Run:
         variant: name of its row.
         seed: ``None``: not known.
         classes: names.
-        class_iou: by class, nan for a class that is absent; empty: not known.
+        class_scores: by class, the score that its bars show, IoU of labels; nan for a class that is absent; empty: not
+            known.
         band: width in pixels of the band around edges.
         folder: where its files are; ``None``: not there, so that only the scores can be shown.
         split: what the scores were measured on, ``"val"`` or ``"test"``.
@@ -29,7 +30,7 @@ class Run:
     variant: str
     seed: int | None
     classes: tuple[str, ...]
-    class_iou: tuple[float, ...]
+    class_scores: tuple[float, ...]
     band: int
     folder: Path | None
     split: str = "val"

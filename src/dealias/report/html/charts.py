@@ -104,7 +104,11 @@ def bar_chart(title: str, scores: Mapping[str, Summary], top: float, lower_is_be
 
 
 def line_chart(
-    title: str, x_label: str, runs: Mapping[str, Sequence[Mapping[float, float]]], x_ticks: Sequence[float] = ()
+    title: str,
+    x_label: str,
+    runs: Mapping[str, Sequence[Mapping[float, float]]],
+    x_ticks: Sequence[float] = (),
+    y_ticks: Sequence[float] = (),
 ) -> LineChart | None:
     """Lines of one quantity over another.
 
@@ -114,6 +118,7 @@ def line_chart(
         runs: by variant, for each of its runs the values by position. A variant's mean is drawn where all its runs have
             a value.
         x_ticks: positions that get a tick; none: round numbers, whole ones where there are some.
+        y_ticks: values that get one; none: round numbers.
 
     Returns:
         The chart, or ``None`` if no run has two positions to draw a line between.
@@ -124,7 +129,7 @@ def line_chart(
     ys = [y for curves in runs.values() for curve in curves for y in curve.values()]
     low, high = min(ys), max(ys)
     high = high if high > low else low + 1.0  # a level line needs a scale too
-    x_marks, y_marks = x_ticks or _whole(nice_ticks(xs[0], xs[-1])), nice_ticks(low, high)
+    x_marks, y_marks = x_ticks or _whole(nice_ticks(xs[0], xs[-1])), y_ticks or nice_ticks(low, high)
     frame = _Frame((min(xs[0], *x_marks), max(xs[-1], *x_marks)), (min(low, *y_marks), max(high, *y_marks)))
     lines = []
     for position, (name, curves) in enumerate(runs.items()):

@@ -19,13 +19,22 @@ HISTORY_FILE = "metrics.csv"
 History = list[dict[str, float]]
 Curve = dict[float, float]
 
-_VALIDATED = "val/mIoU"
-_CURVES = (
+Quantities = Sequence[tuple[str, str, float]]
+"""Columns of a history, each with its title and the factor by which it is shown."""
+
+SEGMENTATION: Quantities = (
     ("train/loss", "Training loss", 1.0),
     ("train/high_frequency_loss", "Attention away from label edges, training loss", 1.0),
-    (_VALIDATED, "mIoU on validation, %", 100.0),
+    ("val/mIoU", "mIoU on validation, %", 100.0),
     ("val/BIoU", "BIoU on validation, %", 100.0),
 )
+OBJECTS: Quantities = (
+    ("train/loss", "Training loss", 1.0),
+    ("val/PQ", "PQ on validation, %", 100.0),
+    ("val/mask_AP", "mask AP on validation, %", 100.0),
+    ("val/box_AP", "box AP on validation, %", 100.0),
+)
+_VALIDATION = "val/"
 _BINS = 150
 
 
@@ -37,8 +46,12 @@ class Training:
     validated_once: bool
 
 
-def load_training(runs: Mapping[str, Sequence[Run]]) -> Training | None:
+def load_training(runs: Mapping[str, Sequence[Run]], quantities: Quantities = SEGMENTATION) -> Training | None:
     """Charts of what the runs logged; a quantity that no run logged twice is left out.
+
+    Args:
+        runs: by variant.
+        quantities: that get a chart.
 
     Returns:
         ``None`` if nothing is left.
@@ -46,11 +59,13 @@ def load_training(runs: Mapping[str, Sequence[Run]]) -> Training | None:
     Raises:
         ValueError: a ``metrics.csv`` holds something else; it is named.
     """
-    histories = {name: [_read(run.folder) for run in of if run.folder is not None] for name, of in runs.items()}
-    curves = {column: _curves(histories, column, factor) for column, _, factor in _CURVES}
-    charts = {column: line_chart(title, "training step", curves[column]) for column, title, _ in _CURVES}
+    wanted = {"step", *(column for column, *_ in quantities)}
+    histories = {name: [_read(run.folder, wanted) for run in of if run.folder is not None] for name, of in runs.items()}
+    curves = {column: _curves(histories, column, factor) for column, _, factor in quantities}
+    charts = {column: line_chart(title, "training step", curves[column]) for column, title, _ in quantities}
     drawn = tuple(chart for chart in charts.values() if chart is not None)
-    once = any(curves[_VALIDATED].values()) and charts[_VALIDATED] is None
+    validated = [column for column in curves if column.startswith(_VALIDATION) and any(curves[column].values())]
+    once = bool(validated) and all(charts[column] is None for column in validated)
     return Training(drawn, once) if drawn else None
 
 
@@ -78,11 +93,10 @@ def _thin(curve: Curve, width: float) -> Curve:
     return {(number + 0.5) * width: sum(values) / len(values) for number, values in sorted(intervals.items())}
 
 
-def _read(folder: Path) -> History:
+def _read(folder: Path, wanted: set[str]) -> History:
     path = folder / HISTORY_FILE
     if not path.is_file():
         return []
-    wanted = {"step", *(column for column, *_ in _CURVES)}
     with explained(path, "a training history"), path.open(encoding="utf-8", newline="") as file:
         rows = [{key: float(row[key]) for key in wanted & {*row} if row[key]} for row in csv.DictReader(file)]
         return [row for row in rows if math.isfinite(row["step"])]

@@ -3,27 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dealias.metrics import boundary_regions
-from dealias.report.canvas import Colour
+from dealias.report.error_kind import ErrorKind
 
 RIGHT = 0
-
-
-@dataclass(frozen=True)
-class ErrorKind:
-    """How a kind of error is called and shown; ``metric`` is its score, empty if it has none."""
-
-    name: str
-    short: str
-    metric: str
-    colour: Colour
-    sentence: str
 
 
 ERROR_KINDS = (

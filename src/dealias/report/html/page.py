@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,42 +16,32 @@ from markupsafe import Markup
 
 import dealias
 from dealias._files import write_text
-from dealias.report.statistics import Summary, summarize
 
 from . import charts
 from .aliasing import ANALYSIS_FILE, AliasingSection, load_section
 from .chapters import Chapter
-from .charts import BarChart, bar_chart
-from .curves import Training, load_training
-from .diagnostics import Diagnostics, load_diagnostics
-from .errors import ERROR_KINDS
+from .class_charts import class_charts
+from .curves import load_training
+from .diagnostics import load_diagnostics
 from .glossary import explain
-from .recipe import Recipe, load_recipes
-from .samples import Gallery, load_gallery
-from .scores import ScoreTable, score_table
+from .modulation import MODULATION_FILE, ModulationSection, load_modulation
+from .objects import holds_objects, load_objects
+from .recipe import load_recipes
+from .samples import load_gallery
+from .scores import score_table
+from .section import ClassBars, Section
 from .similarity import SIMILARITY_FILE, SimilaritySection, load_similarity
 from .sources import load_chapters
 from .verdict import verdict
 
+AnySection = Section | AliasingSection | SimilaritySection | ModulationSection
 
-@dataclass(frozen=True)
-class Section:
-    """A chapter, laid out."""
-
-    chapter: Chapter
-    sentences: tuple[str, ...]
-    glossary: tuple[tuple[str, str], ...]
-    scores: ScoreTable
-    aliasing: ScoreTable | None
-    classes: tuple[BarChart, ...]
-    training: Training | None
-    diagnostics: Diagnostics | None
-    gallery: Gallery | None
-    recipes: tuple[Recipe, ...]
-    template = "chapter.html.j2"
-
-
-AnySection = Section | AliasingSection | SimilaritySection
+_ANALYSES: dict[str, Callable[[Path], AnySection]] = {
+    ANALYSIS_FILE: load_section,
+    SIMILARITY_FILE: load_similarity,
+    MODULATION_FILE: load_modulation,
+}
+"""How to lay out an analysis, by its file."""
 
 
 def write_report(directories: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Path:
@@ -82,7 +70,7 @@ def write_report(directories: Sequence[str | os.PathLike[str]], out: str | os.Pa
 
 def render(sections: Sequence[AnySection]) -> str:
     """The page, whose policy lets it run its own script and show its own pictures, and load nothing."""
-    style = "".join(map(_asset, ("report.css", "aliasing.css", "similarity.css")))
+    style = "".join(map(_asset, ("report.css", "aliasing.css", "similarity.css", "modulation.css")))
     script = _asset("report.js") + _asset("similarity.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
@@ -97,53 +85,38 @@ def render(sections: Sequence[AnySection]) -> str:
             script=Markup(script),
             policy=policy,
             version=dealias.__version__,
-            error_kinds=ERROR_KINDS,
             geometry=charts,
         )
     )
 
 
 def _load(folders: Sequence[Path]) -> list[AnySection]:
-    analyses = [folder for folder in folders if (folder / ANALYSIS_FILE).is_file()]
-    similarities = [folder for folder in folders if (folder / SIMILARITY_FILE).is_file()]
-    others = [folder for folder in folders if folder not in (*analyses, *similarities)]
-    chapters = load_chapters(others) if others or not folders else []
-    return [*map(_lay_out, chapters), *map(load_section, analyses), *map(load_similarity, similarities)]
+    others = [folder for folder in folders if not any((folder / file).is_file() for file in _ANALYSES)]
+    objects = [folder for folder in others if holds_objects(folder)]
+    labels = [folder for folder in others if folder not in objects]
+    chapters = load_chapters(labels) if labels or not folders else []
+    analyses = [load(folder) for file, load in _ANALYSES.items() for folder in folders if (folder / file).is_file()]
+    return [*map(_lay_out, chapters), *load_objects(objects), *analyses]
 
 
 def _lay_out(chapter: Chapter) -> Section:
     runs = {variant.name: chapter.runs_of(variant.name) for variant in chapter.comparison.variants}
+    charts = tuple(class_charts(chapter).values())
     return Section(
         chapter=chapter,
         sentences=tuple(verdict(chapter.comparison, chapter.is_paired, chapter.images)),
         glossary=explain(list(runs)) if chapter.kind == "comparison" else (),
-        scores=score_table(chapter.comparison, chapter.is_paired, cost=chapter.kind != "evaluations"),
+        tables=(("", score_table(chapter.comparison, chapter.is_paired, cost=chapter.kind != "evaluations")),),
         aliasing=score_table(chapter.aliasing, chapter.is_paired, cost=False) if chapter.aliasing else None,
-        classes=_class_charts(chapter),
+        precision=(),
+        class_score=("IoU", "Intersection over union"),
+        classes=(ClassBars("", charts),) if charts else (),
+        are_sorted=False,
         training=load_training(runs),
         diagnostics=load_diagnostics(chapter.folder),
         gallery=load_gallery(chapter),
         recipes=tuple(load_recipes(chapter)),
     )
-
-
-def _class_charts(chapter: Chapter) -> tuple[BarChart, ...]:
-    """IoU of each class that the images have."""
-    names = [variant.name for variant in chapter.comparison.variants]
-    known = [run for run in chapter.runs if run.class_iou]
-    charts = []
-    for position, title in enumerate(known[0].classes if known else ()):
-        scores = {
-            name: _known_mean([run.class_iou[position] for run in known if run.variant == name]) for name in names
-        }
-        if any(score.count for score in scores.values()):
-            charts.append(bar_chart(title, scores, top=1.0, lower_is_better=False, paired=chapter.is_paired))
-    return tuple(charts)
-
-
-def _known_mean(values: Sequence[float]) -> Summary:
-    known = [value for value in values if not math.isnan(value)]
-    return summarize(known) if known else Summary(math.nan, None, 0)
 
 
 @cache

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dealias.report.canvas import Colour
 from dealias.report.comparison import is_lower_better
+from dealias.report.error_kind import ErrorKind
 from dealias.report.pictures import EVENLY_SPACED
 
 from .answers import Answer, Answers, has_answers, load_answers
@@ -21,11 +24,15 @@ from .image_tables import ImageTable, image_table
 from .numbers import best_position, percent
 
 _PIXELATED_BELOW = 400
+_MODES = (("labels", "labels"), ("blend", "on the image"), ("errors", "errors"))
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A variant's answer: layers to lie upon the image, and the percentage of wrong pixels, then by kind of error."""
+    """A variant's answer: layers to lie upon the image, and the percentage of wrong pixels, then by kind of error.
+
+    ``errors`` is empty, as are the numbers, where it is not known which pixels are wrong.
+    """
 
     variant: str
     labels: str
@@ -57,7 +64,9 @@ class Gallery:
     Attributes:
         rule: how the samples were chosen, a sentence; empty if there are none.
         seed: of the runs whose predictions are shown; ``None``: not known, or there is no other.
-        band: width in pixels of the band around edges.
+        band: width in pixels of the band around edges; ``None``: kinds of errors do not depend on it.
+        kinds: of errors, in the order of their shares; none if it is not known which pixels are wrong.
+        modes: what pictures can show, and what that is called.
         classes: colour and name of each.
         has_ignored: whether some pixels have no ground truth.
         variants: with a prediction of every sample.
@@ -71,7 +80,9 @@ class Gallery:
 
     rule: str
     seed: int | None
-    band: int
+    band: int | None
+    kinds: tuple[ErrorKind, ...]
+    modes: tuple[tuple[str, str], ...]
     classes: tuple[tuple[Colour, str], ...]
     has_ignored: bool
     variants: tuple[str, ...]
@@ -89,6 +100,22 @@ class Gallery:
         return sorted((why, position) for why, position in reasons if why != EVENLY_SPACED)
 
 
+class _Answer(Protocol):
+    @property
+    def truth(self) -> NDArray[np.uint8]: ...
+
+
+class _Answers(Protocol):
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def by_name(self) -> Mapping[str, Any]: ...
+
+
+Found = TypeVar("Found", bound=_Answers)
+
+
 def load_gallery(chapter: Chapter) -> Gallery | None:
     """Read the pictures of the first run of each variant that has some, or the label files of evaluations.
 
@@ -103,23 +130,26 @@ def load_gallery(chapter: Chapter) -> Gallery | None:
     loaded = _load(chapter, runs)
     if not any(answers.scores or answers.by_name for answers in loaded.values()):
         return None
-    alike, images = _in_common(loaded)
+    alike, images = in_common(loaded)
     leading = next(iter(alike or loaded))
     first, run = loaded[leading], runs[leading]
-    shapes = [first.by_name[name].truth.shape for name in images]
+    sizes = [first.by_name[name].truth.shape for name in images]
+    without_images = any(first.by_name[name].image is None for name in images)
     return Gallery(
         rule=first.rule,
         seed=run.seed if len(chapter.comparison.seeds) > 1 else None,
         band=run.band,
+        kinds=ERROR_KINDS,
+        modes=tuple(mode for mode in _MODES if mode[0] != "blend" or not without_images),
         classes=tuple(zip(first.palette, first.classes, strict=True)) if images else (),
         has_ignored=any((first.by_name[name].truth == first.ignore_index).any() for name in images),
         variants=tuple(alike),
         without=tuple(name for name in names if name not in alike),
-        right=_leader(chapter, list(alike) or list(loaded)),
+        right=leader(chapter, list(alike) or list(loaded)),
         samples=tuple(_show(name, alike) for name in images),
         tables=_tables(loaded, images),
-        is_pixelated=max(map(max, shapes), default=0) < _PIXELATED_BELOW,
-        is_reduced=max(map(max, shapes), default=0) > LARGEST_SIDE,
+        is_pixelated=are_pixelated(sizes),
+        is_reduced=are_reduced(sizes),
     )
 
 
@@ -136,12 +166,25 @@ def _load(chapter: Chapter, runs: Mapping[str, Run]) -> dict[str, Answers]:
     return {name: load_answers(runs[name], folder) for name, folder in folders.items()}
 
 
-def _in_common(loaded: Mapping[str, Answers]) -> tuple[dict[str, Answers], list[str]]:
+def are_pixelated(sizes: Collection[Sequence[int]]) -> bool:
+    """Whether pictures of these sizes are small, so that pixels should stay square and sharp."""
+    return max(map(max, sizes), default=0) < _PIXELATED_BELOW
+
+
+def are_reduced(sizes: Collection[Sequence[int]]) -> bool:
+    """Whether one of these sizes is shown smaller than it is."""
+    return max(map(max, sizes), default=0) > LARGEST_SIDE
+
+
+def in_common(loaded: Mapping[str, Found]) -> tuple[dict[str, Found], list[str]]:
     """The variants with predictions of the same images, and these: what the first has, less what others lack.
 
     A variant that would leave no image is left out itself.
+
+    Args:
+        loaded: predictions by the name of the image in ``by_name``, each with its ``truth``, and their ``classes``.
     """
-    alike: dict[str, Answers] = {}
+    alike: dict[str, Found] = {}
     images: list[str] = []
     for name, answers in loaded.items():
         first = next(iter(alike.values()), answers)
@@ -151,9 +194,9 @@ def _in_common(loaded: Mapping[str, Answers]) -> tuple[dict[str, Answers], list[
     return alike, images
 
 
-def _is_the_same(answers: Answers, first: Answers, image: str) -> bool:
+def _is_the_same(answers: _Answers, first: _Answers, image: str) -> bool:
     """Whether both have predictions of that image, with the same ground truth and classes."""
-    found = answers.by_name.get(image)
+    found: _Answer | None = answers.by_name.get(image)
     return (
         found is not None
         and answers.classes == first.classes
@@ -161,7 +204,7 @@ def _is_the_same(answers: Answers, first: Answers, image: str) -> bool:
     )
 
 
-def _leader(chapter: Chapter, names: list[str]) -> str:
+def leader(chapter: Chapter, names: list[str]) -> str:
     """The variant with the best first score besides the first variant."""
     metric = chapter.comparison.metrics[0]
     scores = {variant.name: variant.scores[metric].mean for variant in chapter.comparison.variants}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dealias.report.comparison import Comparison, VariantSummary, is_lower_better
@@ -29,7 +30,6 @@ EXPLANATIONS = {
     "steps": "Training steps.",
 }
 """One sentence for each column."""
-
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -80,13 +80,16 @@ class ScoreTable:
     explanations: tuple[tuple[str, str], ...]
 
 
-def score_table(comparison: Comparison, paired: bool, cost: bool) -> ScoreTable:
+def score_table(
+    comparison: Comparison, paired: bool, cost: bool, about: Mapping[str, str] = EXPLANATIONS
+) -> ScoreTable:
     """Lay out a comparison.
 
     Args:
         comparison: what to show; scores are fractions.
         paired: whether there is a baseline, the first row.
         cost: with parameters in the last columns, and seconds per step and steps where a variant was trained.
+        about: a sentence for each metric, see :data:`EXPLANATIONS`, which has those of the costs.
     """
     columns = [Column(metric, is_lower_better(metric)) for metric in comparison.metrics]
     cells = [_metric_cells(comparison, column) for column in columns]
@@ -99,7 +102,8 @@ def score_table(comparison: Comparison, paired: bool, cost: bool) -> ScoreTable:
         Row(variant.name, paired and variant is comparison.baseline, tuple(column[position] for column in cells))
         for position, variant in enumerate(comparison.variants)
     )
-    explanations = [(column.name, EXPLANATIONS[column.name]) for column in columns if column.name in EXPLANATIONS]
+    sentences = {**EXPLANATIONS, **about}
+    explanations = [(column.name, sentences[column.name]) for column in columns if column.name in sentences]
     return ScoreTable(tuple(columns), rows, _notes(comparison, paired), tuple(explanations))
 
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from .evaluations import EVALUATION_FILE, evaluated_classes, load_evaluations
 
 COMPARISON_FILE, RESULTS_FILE = "comparison.json", "metrics.json"
 
-REPORTED_TASKS = ("segmentation",)
+REPORTED_TASKS = ("segmentation", "objects")
 """The tasks whose runs have a report."""
+
+Read = Callable[[str, Path], tuple[Mapping[str, Any], Run]]
+"""From the name and the folder of a run to its scores and what else a chapter knows of it."""
 
 _PUBLISHED_BAND = 15
 _IMAGES = {"val": "validation", "test": "test"}
@@ -39,24 +43,24 @@ def load_chapters(directories: Sequence[Path]) -> list[Chapter]:
     evaluations: dict[tuple[str, ...], list[Path]] = {}
     for folder in directories:
         if (folder / COMPARISON_FILE).is_file():
-            chapters.append(_load_comparison(folder))
+            chapters.append(load_comparison(folder))
         elif (path := folder / RESULTS_FILE).is_file():
             results = read_object(path)
-            _check_task(results, path)
+            if (task := task_of(results)) not in REPORTED_TASKS:
+                raise ValueError(f"{path}: there is no report of {task} runs, only of {' and '.join(REPORTED_TASKS)}")
             with explained(path, "the result of a run"):
                 runs.setdefault((_split(results), *results["classes"]), []).append(folder)
         elif (folder / EVALUATION_FILE).is_file():
             evaluations.setdefault(evaluated_classes(folder), []).append(folder)
         else:
             raise ValueError(_explain_foreign(folder))
-    chapters += [_load_runs(folders) for folders in runs.values()]
+    chapters += [load_runs(folders, METRICS, _read_run) for folders in runs.values()]
     return chapters + [load_evaluations(folders) for folders in evaluations.values()]
 
 
-def _check_task(results: Mapping[str, Any], path: Path) -> None:
-    task = results.get("task", REPORTED_TASKS[0])
-    if task not in REPORTED_TASKS:
-        raise ValueError(f"{path}: there is no report of {task} runs, only of {', '.join(REPORTED_TASKS)}")
+def task_of(results: Mapping[str, Any]) -> str:
+    """What the run with these results was trained for."""
+    return str(results.get("task", REPORTED_TASKS[0]))
 
 
 def read_comparison(path: Path) -> Comparison:
@@ -78,7 +82,12 @@ def _comparison(data: Mapping[str, Any]) -> Comparison:
     return Comparison(metrics, tuple(int(seed) for seed in data["seeds"]), variants)
 
 
-def _load_comparison(folder: Path) -> Chapter:
+def load_comparison(folder: Path) -> Chapter:
+    """A chapter for a comparison.
+
+    Raises:
+        ValueError: its file holds something else; it is named.
+    """
     path = folder / COMPARISON_FILE
     comparison, data = read_comparison(path), read_object(path)
     # Looked up among the folders that are there, so that a name such as "../.." leads nowhere.
@@ -110,26 +119,42 @@ def _comparison_run(entry: Mapping[str, Any], folders: Mapping[str, Path]) -> Ru
     return _run(str(entry["variant"]), int(entry["seed"]), entry, "val", folders.get(str(entry["folder"])))
 
 
-def _load_runs(folders: Sequence[Path]) -> Chapter:
+def load_runs(folders: Sequence[Path], metrics: tuple[str, ...], read: Read) -> Chapter:
+    """A chapter for runs of one task with the same classes, a row for each.
+
+    Args:
+        folders: of the runs.
+        metrics: the columns of the table.
+        read: what gives a run's scores, by metric; null and what is missing stand for nan.
+
+    Raises:
+        ValueError: a file holds something else; it is named.
+    """
     variants, runs, facts = [], [], []
     for folder, name in zip(folders, distinct_names(folders), strict=True):
         results = read_object(folder / RESULTS_FILE)
         environment = read_object(folder / "env.json") if (folder / "env.json").is_file() else {}
+        scores, run = read(name, folder)
         with explained(folder / RESULTS_FILE, "the result of a run"):
-            split = _split(results)
-            scores = results["scores"].get(split, {})
             cost = (int(results["parameters"]), number(results["seconds_per_step"]), number(results["steps"]))
-            summaries = {metric: Summary(number(scores.get(metric)), None, 1) for metric in METRICS}
+            summaries = {metric: Summary(number(scores.get(metric)), None, 1) for metric in metrics}
             variants.append(VariantSummary(name, *cost, scores=summaries, differences=None))
-            runs.append(_run(name, environment.get("seed"), results, split, folder))
+            runs.append(replace(run, seed=environment.get("seed")))
             length = [f"{results['steps']} steps"] if results["command"] == "fit" else []
-            counts = (str(results["command"]), f"{len(results['classes'])} classes", *length)
+            counts = (str(results["command"]), f"{len(run.classes)} classes", *length)
             facts.append((*counts, *_facts(environment)))
-    comparison = Comparison(METRICS, (0,), tuple(variants))
+    comparison = Comparison(metrics, (0,), tuple(variants))
     title, shared = variants[0].name, facts[0]
     if len(variants) > 1:
         title, shared = f"{len(variants)} runs", tuple(fact for fact in facts[0] if all(fact in of for of in facts))
-    return Chapter(title, "runs", _IMAGES.get(split, split), comparison, tuple(runs), None, shared)
+    return Chapter(title, "runs", _IMAGES.get(run.split, run.split), comparison, tuple(runs), None, shared)
+
+
+def _read_run(name: str, folder: Path) -> tuple[Mapping[str, Any], Run]:
+    results = read_object(folder / RESULTS_FILE)
+    with explained(folder / RESULTS_FILE, "the result of a run"):
+        split = _split(results)
+        return results["scores"].get(split, {}), _run(name, None, results, split, folder)
 
 
 def _run(variant: str, seed: int | None, results: Mapping[str, Any], split: str, folder: Path | None) -> Run:
@@ -170,7 +195,13 @@ def _facts(environment: Mapping[str, Any]) -> tuple[str, ...]:
 def _explain_foreign(folder: Path) -> str:
     if not folder.is_dir():
         return f"{folder} is not a directory"
-    known = (f"{COMPARISON_FILE} (of a comparison)", f"{RESULTS_FILE} (of a run)", "analysis.json", "similarity.json")
+    known = (
+        f"{COMPARISON_FILE} (of a comparison)",
+        f"{RESULTS_FILE} (of a run)",
+        "analysis.json",
+        "similarity.json",
+        "modulation.json",
+    )
     wanted = f"{', '.join(known)} nor {EVALUATION_FILE}"
     unfinished = "; it was started, but is not finished" if (folder / "config.yaml").is_file() else ""
     return f"{folder} has neither {wanted}{unfinished}"

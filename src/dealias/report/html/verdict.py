@@ -10,11 +10,14 @@ from dealias.report.statistics import Summary
 
 from .numbers import best_position, listed, percent, points, with_spread
 
+NEAR_EDGES = frozenset({"BIoU", "BAcc", "FErr", "MErr", "DErr"})
+"""Metrics of pixels near edges."""
+
 _NAMED = 3
 
 
 def verdict(comparison: Comparison, paired: bool, images: str) -> list[str]:
-    """Sentences about the first metric of a comparison, the metrics near edges, and the cost.
+    """Sentences about the first metric of a comparison, the other metrics, and the cost.
 
     Args:
         comparison: the scores.
@@ -83,12 +86,13 @@ def _several_seeds(comparison: Comparison, metric: str, where: str) -> list[str]
 
 
 def _about(leader: VariantSummary, baseline: VariantSummary, metrics: tuple[str, ...]) -> list[str]:
-    """Metrics near edges, and the price."""
+    """The other metrics, and the price."""
     resolved = [metric for metric in metrics if _is_resolved(leader, metric)]
     improved = [metric for metric in resolved if _gain(leader, metric) > 0]
     worsened = [metric for metric in resolved if _gain(leader, metric) < 0]
     found = [f"{word} {listed(some)}" for word, some in (("improves", improved), ("worsens", worsened)) if some]
-    sentences = [f"Near edges, {leader.name} {listed(found)}, again by more than the seeds spread."] if found else []
+    where = "Near edges" if {*metrics} <= NEAR_EDGES else "Besides"
+    sentences = [f"{where}, {leader.name} {listed(found)}, again by more than the seeds spread."] if found else []
     ratio = leader.seconds_per_step / baseline.seconds_per_step if baseline.seconds_per_step else math.nan
     if not math.isnan(ratio):
         sentences.append(f"A training step of {leader.name} takes {ratio:.1f} times as long as one of {baseline.name}.")
