@@ -32,7 +32,7 @@ from typing import Any
 
 from dealias._files import write_json
 from dealias.analysis import LayerAliasing, correlate
-from dealias.inspection import Images, Subject
+from dealias.inspection import Images, Subject, header
 
 ANALYSIS_FILE = "analysis.json"
 
@@ -116,12 +116,7 @@ def write_analysis(
     write_json(
         folder / ANALYSIS_FILE,
         {
-            "format": "dealias analysis",
-            "version": 1,
-            "network": {"name": subject.name, "source": description["source"], "weights": subject.weights},
-            "data": {"source": images.source, "images": len(images), "of": len(images.dataset)},
-            "settings": description["settings"],
-            "environment": description["environment"],
+            **header("dealias analysis", subject, images, description),
             "layers": layers,
             "unused": analysis.unused,
             "unmeasured": analysis.unmeasured,

@@ -3,7 +3,7 @@
 
 from .images import ImageFiles, Images, open_images
 from .network import Subject, open_checkpoint, open_model, open_timm
-from .output import PICTURES, claim, write_picture
+from .output import PICTURES, claim, header, write_picture
 from .running import Size, preparation, run
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Size",
     "Subject",
     "claim",
+    "header",
     "open_checkpoint",
     "open_images",
     "open_model",

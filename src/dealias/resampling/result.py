@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from dealias._files import write_json
-from dealias.inspection import Images, Subject
+from dealias.inspection import Images, Subject, header
 
 from .measure import ResamplingAnalysis
 
@@ -53,16 +53,7 @@ def write_modulation(
         description: ``source`` of the network, ``settings`` (``size``) and ``environment``.
     """
     band = None if analysis.rule is None else analysis.rule.band
-    write_json(
-        folder / MODULATION_FILE,
-        {
-            "format": "dealias modulation",
-            "version": 1,
-            "network": {"name": subject.name, "source": description["source"], "weights": subject.weights},
-            "data": {"source": images.source, "images": len(images), "of": len(images.dataset)},
-            "settings": {"size": description["settings"]["size"], "band": band},
-            "environment": description["environment"],
-            "stages": [asdict(stage) for stage in analysis.stages],
-            "pictures": pictures,
-        },
-    )
+    common = header("dealias modulation", subject, images, description)
+    stages = [asdict(stage) for stage in analysis.stages]
+    settings = {"size": description["settings"]["size"], "band": band}
+    write_json(folder / MODULATION_FILE, {**common, "settings": settings, "stages": stages, "pictures": pictures})

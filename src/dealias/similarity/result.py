@@ -31,7 +31,7 @@ from typing import Any
 
 from dealias._files import write_json
 from dealias.analysis import MapSimilarity
-from dealias.inspection import Images, Subject
+from dealias.inspection import Images, Subject, header
 
 from .measure import SimilarityAnalysis
 
@@ -59,21 +59,13 @@ def write_similarity(
     """
     rule = analysis.rule
     classes = [] if images.labelled is None else list(images.labelled.classes)
+    common = header("dealias similarity", subject, images, description)
     write_json(
         folder / SIMILARITY_FILE,
         {
-            "format": "dealias similarity",
-            "version": 1,
-            "network": {"name": subject.name, "source": description["source"], "weights": subject.weights},
-            "data": {
-                "source": images.source,
-                "images": len(images),
-                "of": len(images.dataset),
-                "classes": classes,
-                "ignore_index": rule.ignore_index,
-            },
-            "settings": {**description["settings"], "grid": rule.size, "band": rule.band, "reach": rule.reach},
-            "environment": description["environment"],
+            **common,
+            "data": {**common["data"], "classes": classes, "ignore_index": rule.ignore_index},
+            "settings": {**common["settings"], "grid": rule.size, "band": rule.band, "reach": rule.reach},
             "maps": [_entry(found) for found in analysis.maps],
             "unused": analysis.unused,
             "pictures": pictures,
