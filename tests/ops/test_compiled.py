@@ -176,6 +176,13 @@ def test_a_failing_compiler_is_named_and_leaves_nothing(cache, monkeypatch, comp
     assert list(cache.iterdir()) == []
 
 
+def test_a_cache_that_cannot_be_written_is_no_error_where_kernels_are_optional(cache, monkeypatch, capsys):
+    (cache / "file").write_text("")
+    monkeypatch.setenv("DEALIAS_CACHE", str(cache / "file" / "folder"))
+    assert main(["kernels", "build", "--optional"]) == 0 and "No compiled kernels" in capsys.readouterr().out
+    assert main(["kernels", "build"]) == 2
+
+
 @active
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize(
