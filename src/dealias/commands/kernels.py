@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="action")
     build = commands.add_parser("build", help="compile the kernels and check them")
-    text = "where there is no compiler or no room, or it fails, say so and end well: everything runs without the kernels, slower"
+    text = "where there is no compiler, or it fails, say so and end well: everything runs without the kernels, slower"
     build.add_argument("--optional", action="store_true", help=text)
     commands.add_parser("status", help="say whether compiled kernels are active, and why")
 

@@ -16,8 +16,8 @@ from torch import nn
 
 from dealias.backbones.timm_encoder import check_name
 from dealias.data.transforms import IMAGENET_MEAN, IMAGENET_STD
-from dealias.models import create_model
-from dealias.train.checkpoints import load_checkpoint
+from dealias.models import DetectionModel, create_model
+from dealias.train.checkpoints import checkpoint_task, load_checkpoint, load_detector
 
 _SEED = 0
 """Of random weights, so that an analysis can be repeated."""
@@ -76,14 +76,20 @@ def open_timm(name: str, pretrained: bool = False) -> Subject:
 def open_checkpoint(path: Path) -> Subject:
     """The network of a checkpoint of a dealias run, with the normalisation and the classes of its data.
 
+    Networks that find objects resize and normalise images themselves, and have no logits for every pixel.
+
     Raises:
         ValueError: the checkpoint cannot be used, see :func:`dealias.train.load_checkpoint`, or its network takes no
             RGB images.
         FileNotFoundError: there is no such file.
     """
-    network, meta = load_checkpoint(path)
+    network: Any
+    finds_objects = checkpoint_task(path) == "objects"
+    network, meta = load_detector(path) if finds_objects else load_checkpoint(path)
     if network.encoder.in_channels != 3:
         raise ValueError(f"{path}: its network takes {network.encoder.in_channels} channels, RGB images have 3")
+    if finds_objects:
+        return Subject(network, describe(network.config), "trained", *_UNCHANGED)
     normalisation = (meta["mean"], meta["std"]) if meta["mean"] is not None else _UNCHANGED
     mean, std = (tuple(values) for values in normalisation)
     classes = tuple(meta["classes"]) if meta["classes"] is not None else None
@@ -91,7 +97,7 @@ def open_checkpoint(path: Path) -> Subject:
 
 
 def open_model(description: str) -> Subject:
-    """A segmentation network from its description.
+    """A network from its description, one that segments or finds objects.
 
     Args:
         description: ``ARCH/ENCODER``, such as ``fpn/resnet18``; or the arguments of :func:`dealias.models.create_model`
@@ -106,8 +112,9 @@ def open_model(description: str) -> Subject:
             network = create_model(**arguments)
     except TypeError as error:
         raise ValueError(f"{description}: {error}") from error
-    weights = arguments.get("encoder_weights")
-    return Subject(network.eval(), describe(network.config), "random" if weights is None else "pretrained")
+    weights: Literal["pretrained", "random"] = "random" if arguments.get("encoder_weights") is None else "pretrained"
+    normalisation = _UNCHANGED if isinstance(network, DetectionModel) else (IMAGENET_MEAN, IMAGENET_STD)
+    return Subject(network.eval(), describe(network.config), weights, *normalisation)
 
 
 def describe(config: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dealias.analysis import MapSimilarity, RegionRule, SimilarityProbe
 from dealias.fusion import Fusion
 from dealias.inspection import Images, Size, Subject, preparation, run
+from dealias.models import DetectionModel
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,11 @@ def measure_similarity(
         on_progress: called after every image with the number of those done and of all.
 
     Raises:
-        ValueError: images without labels, a network without fusions or such layers, or one that cannot take an image;
-            labels of which no class has both an interior and edges to another one.
+        ValueError: images without labels, a network that finds objects, one without fusions or such layers, or one
+            that cannot take an image; labels of which no class has both an interior and edges to another one.
     """
+    if isinstance(subject.network, DetectionModel):
+        raise ValueError(f"the similarity of features needs maps on the grid of the image; {subject.name} pads images")
     dataset = images.labelled
     if dataset is None:
         raise ValueError(f"the similarity of features needs labels, and {images.source} are images without")

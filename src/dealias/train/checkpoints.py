@@ -111,19 +111,34 @@ def load_detector(path: str | Path, fusion: FusionFactory | None = None) -> tupl
     return _with_weights(network, checkpoint, path), _about(checkpoint, "ObjectsData")
 
 
+def checkpoint_task(path: str | Path) -> str:
+    """The task of the run that wrote a checkpoint: ``segmentation``, ``classification`` or ``objects``.
+
+    Raises:
+        ValueError: the file is damaged or none of dealias; the message names it and what is missing.
+        FileNotFoundError: there is no such file.
+    """
+    return _task_of(_read(path, "cpu"), path)
+
+
 def check_origin(checkpoint: Any, path: str | Path | None, task: str) -> None:
     """Check that a checkpoint was written by a dealias run of a task.
 
     Raises:
         ValueError: it was not; the message names ``path`` and what is missing.
     """
+    found = _task_of(checkpoint, path)
+    if found != task:
+        raise ValueError(f"{path}: expected a checkpoint of the task {task}, got one of {found}")
+
+
+def _task_of(checkpoint: Any, path: str | Path | None) -> str:
     found = list(checkpoint) if isinstance(checkpoint, dict) else type(checkpoint).__name__
     missing = [key for key in _NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise ValueError(f"{path}: no checkpoint of dealias, it lacks {', '.join(missing)}; found {found}")
-    found = checkpoint["dealias"].get("task", "segmentation")  # the only one there was before it was stored
-    if found != task:
-        raise ValueError(f"{path}: expected a checkpoint of the task {task}, got one of {found}")
+    task: str = checkpoint["dealias"].get("task", "segmentation")  # the only one there was before it was stored
+    return task
 
 
 def _checkpoint_of(path: str | Path, task: str, builder: str) -> Any:
