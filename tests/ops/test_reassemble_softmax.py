@@ -91,7 +91,13 @@ def test_autocast_computes_in_float32():
 
 @pytest.mark.parametrize(
     ("channels", "k", "groups", "said"),
-    [(9, 2, 1, "odd kernel_size"), (18, 3, 1, "got 18 for 1 groups"), (9, 3, 2, "groups"), (25, 3, 1, "multiple")],
+    [
+        (9, 2, 1, "odd kernel_size"),
+        (18, 3, 1, "got 18 for 1 groups"),
+        (225, 3, 1, "must have 1 x 3.*got 225"),
+        (9, 3, 2, "groups"),
+        (25, 3, 1, "multiple"),
+    ],
 )
 def test_wrong_shapes_are_named(channels, k, groups, said):
     with pytest.raises(ValueError, match=said):

@@ -122,13 +122,13 @@ def _log_window(window: Tensor | None, logits: Tensor, kernel_size: int) -> Tens
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, logits, ctx.window, *ctx.options = inputs
-    ctx.save_for_backward(x, logits)
+    ctx.save_for_backward(*inputs[:3])
+    ctx.options = inputs[3:]
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     need_x, need_logits = ctx.needs_input_grad[:2]
-    grads = _reassemble_softmax_backward(grad, *ctx.saved_tensors, ctx.window, *ctx.options, need_x, need_logits)
+    grads = _reassemble_softmax_backward(grad, *ctx.saved_tensors, *ctx.options, need_x, need_logits)
     return grads[0] if need_x else None, grads[1] if need_logits else None, *(None,) * 5
 
 
