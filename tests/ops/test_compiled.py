@@ -31,19 +31,29 @@ SIMILARITY = [  # batch, channels, height, width, kernel, dilation, metric
 TYPES = [torch.float32, torch.bfloat16]
 
 
-@pytest.fixture(params=[1, 3], ids=["1 thread", "3 threads"])
-def threads(request):
+LAST = torch.channels_last
+
+
+@pytest.fixture(
+    params=[(1, torch.contiguous_format), (3, torch.contiguous_format), (1, LAST), (3, LAST)],
+    ids=["1 thread", "3 threads", "1 thread, channels last", "3 threads, channels last"],
+)
+def layout(request):
+    """A memory format, with some number of threads."""
     before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
+    threads, memory_format = request.param
+    torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)  # fills memory that nothing has been written to with nan
-    yield
+    yield memory_format
     torch.use_deterministic_algorithms(False)
     torch.set_num_threads(before)
 
 
-def compare(op, inputs, dtype):
+def compare(op, inputs, dtype, layout=torch.contiguous_format):
     """Values and gradients of ``op`` by compiled kernels against the reference in double precision."""
-    narrow = [x.to(dtype).requires_grad_() for x in inputs]
+    narrow = [x.to(dtype) for x in inputs]
+    narrow[0] = narrow[0].contiguous(memory_format=layout)
+    narrow = [x.requires_grad_() for x in narrow]
     wide = [x.detach().double().requires_grad_() for x in narrow]
     with ops.use_backend("reference"):
         expected = op(*wide)
@@ -52,7 +62,8 @@ def compare(op, inputs, dtype):
         cotangent = torch.randn_like(found)
         found.backward(cotangent)
     expected.backward(cotangent.double())
-    assert found.dtype == dtype and found.is_contiguous()
+    is_last = layout == LAST and not narrow[0].is_contiguous()
+    assert found.dtype == dtype and found.is_contiguous(memory_format=LAST if is_last else torch.contiguous_format)
     assert_close(found.double(), expected, dtype)
     for x, exact in zip(narrow, wide, strict=True):
         assert_close(x.grad.double(), exact.grad, dtype)
@@ -61,26 +72,39 @@ def compare(op, inputs, dtype):
 @active
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("case", REASSEMBLE)
-def test_reassemble(case, dtype, threads):
+def test_reassemble(case, dtype, layout):
     n, c, h, w, k, groups, scale, dilation = case
     x, weight = torch.randn(n, c, h, w), torch.rand(n, groups * k * k, h * scale, w * scale) / k
-    compare(lambda x, weight: ops.reassemble(x, weight, groups, scale, dilation), [x, weight], dtype)
+    compare(lambda x, weight: ops.reassemble(x, weight, groups, scale, dilation), [x, weight], dtype, layout)
+
+
+@active
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("case", [case for case in REASSEMBLE if case[6] == 1])
+def test_sharpening(case, dtype, layout):
+    n, c, h, w, k, groups, _, dilation = case
+    x, logits, window = torch.randn(n, c, h, w), torch.randn(n, groups * k * k, h, w), torch.rand(k, k) + 0.1
+
+    def sharpened(x, logits):
+        return ops.reassemble_softmax(x, logits, k, window, groups, dilation=dilation, sharpen=True)
+
+    compare(sharpened, [x, logits], dtype, layout)
 
 
 @active
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("case", SIMILARITY)
-def test_local_similarity(case, dtype, threads):
+def test_local_similarity(case, dtype, layout):
     *shape, k, dilation, metric = case
     x = torch.randn(shape)
-    compare(lambda x: ops.local_similarity(x, k, dilation, metric), [x], dtype)
+    compare(lambda x: ops.local_similarity(x, k, dilation, metric), [x], dtype, layout)
 
 
 @active
-def test_similarity_of_zero_and_of_very_short_vectors(threads):
+def test_similarity_of_zero_and_of_very_short_vectors(layout):
     x = torch.randn(1, 3, 4, 5)
     x[:, :, 0, 0], x[:, :, 3, 4] = 0, 1e-12
-    compare(ops.local_similarity, [x], torch.float32)
+    compare(ops.local_similarity, [x], torch.float32, layout)
 
 
 @active
@@ -188,8 +212,8 @@ def test_a_cache_that_cannot_be_written_is_no_error_where_kernels_are_optional(c
 @pytest.mark.parametrize(
     ("shape", "groups", "size"), [((2, 6, 5, 7), 3, (9, 4)), ((1, 40, 1, 1), 1, (3, 37)), ((1, 1, 8, 3), 1, (1, 1))]
 )
-def test_point_sample(shape, groups, size, dtype, threads):
-    x = torch.randn(shape).to(dtype)
+def test_point_sample(shape, groups, size, dtype, layout):
+    x = torch.randn(shape).to(dtype).contiguous(memory_format=layout)
     points = torch.randn(shape[0], groups, 2, *size) * 3 + 2  # inside, outside and on the limits
     points[..., 0, 0] = 0
     inputs = [x.requires_grad_(), points.requires_grad_()]
@@ -212,11 +236,11 @@ def test_point_sample(shape, groups, size, dtype, threads):
     ("shape", "groups", "taps", "geometry"),
     [((2, 6, 5, 7), 3, 9, (3, 1, 1, 1)), ((1, 20, 6, 9), 1, 8, (3, 2, 1, 2)), ((1, 4, 3, 4), 2, 4, (2, 1, 0, 1))],
 )
-def test_deformable_aggregation(shape, groups, taps, geometry, dtype, threads):
+def test_deformable_aggregation(shape, groups, taps, geometry, dtype, layout):
     size = tuple(Geometry(*geometry).out_size(n) for n in shape[2:])
     inputs = [
         torch.randn(shape),
         torch.randn(shape[0], groups, taps, 2, *size) * 1.5,
         torch.rand(shape[0], groups, taps, *size),
     ]
-    compare(lambda x, o, w: ops.deformable_aggregation(x, o, w, *geometry, offset_scale=0.7), inputs, dtype)
+    compare(lambda x, o, w: ops.deformable_aggregation(x, o, w, *geometry, offset_scale=0.7), inputs, dtype, layout)

@@ -63,7 +63,7 @@ def test_zero_vectors_are_similar_to_nothing():
 def test_half_precision_layouts_and_empty_batches(dtype):
     x = torch.randn(2, 20, 6, 5).to(dtype)
     out = local_similarity(x.to(memory_format=torch.channels_last))
-    assert out.dtype == dtype and out.is_contiguous()
+    assert out.dtype == dtype and out.is_contiguous(memory_format=torch.channels_last)
     assert_close(out, local_similarity(x.double()))
     assert_close(local_similarity(x.repeat_interleave(2, 3)[..., ::2]), out)
     assert local_similarity(x[:0]).shape == (0, 8, 6, 5)

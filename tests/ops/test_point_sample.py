@@ -70,7 +70,7 @@ def test_half_precision_features_and_layouts(dtype):
     out = point_sample(
         x.to(dtype).to(memory_format=torch.channels_last), points.transpose(3, 4).contiguous().transpose(3, 4)
     )
-    assert out.dtype == dtype and out.is_contiguous()
+    assert out.dtype == dtype and out.is_contiguous(memory_format=torch.channels_last)
     assert_close(out, point_sample(x.to(dtype).double(), points.double()))
     assert point_sample(x[:0], points[:0]).shape == (0, *out.shape[1:])
     with torch.autocast("cpu", torch.bfloat16):

@@ -44,6 +44,22 @@ def test_gradients_equal_the_reference(case):
     check_op(given(reassemble_softmax), given(reassemble_softmax_reference), list(inputs[:2]))
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case[6] == 1])
+def test_sharpening_is_twice_the_map_minus_the_sum(case):
+    x, *options = inputs = sample(case)
+    assert_close(reassemble_softmax(*inputs, sharpen=True), 2 * x - reassemble_softmax_reference(*inputs))
+
+    def sharpened(op):
+        return lambda x, logits: op(x, logits, *options[1:], sharpen=True)
+
+    check_op(sharpened(reassemble_softmax), sharpened(reassemble_softmax_reference), list(inputs[:2]))
+
+
+def test_only_at_its_own_size_is_a_map_sharpened():
+    with pytest.raises(ValueError, match=r"scale 1 .* got scale 2"):
+        reassemble_softmax(torch.zeros(1, 3, 2, 2), torch.zeros(1, 9, 4, 4), 3, scale=2, sharpen=True)
+
+
 @pytest.mark.parametrize("backend", ["reference", "torch", "auto"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("case", [CASES[0], CASES[1], (2, 35, 6, 37, 5, 1, 2, 1)])
@@ -77,9 +93,11 @@ def test_operator_is_registered_in_full():
     x, logits, k, window, *others = sample(CASES[1], torch.float32)
     arguments = (x.requires_grad_(), logits.requires_grad_(), window, k, *others)
     torch.library.opcheck(torch.ops.dealias.reassemble_softmax.default, arguments)
+    last = (x.detach().to(memory_format=torch.channels_last).requires_grad_(), *arguments[1:])
+    torch.library.opcheck(torch.ops.dealias.reassemble_softmax.default, last)
     cotangent = torch.randn_like(reassemble_softmax(x, logits, k, window, *others))
     for need in ((True, True), (False, True), (True, False)):
-        given = (cotangent, x.detach(), logits.detach(), window, k, *others, *need)
+        given = (cotangent, x.detach(), logits.detach(), window, k, *others, False, *need)
         torch.library.opcheck(torch.ops.dealias.reassemble_softmax_backward.default, given)
 
 

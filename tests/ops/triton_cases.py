@@ -120,6 +120,15 @@ def test_reassemble_softmax(case, dtype, windowed):
     compare(lambda x, y: ops.reassemble_softmax(x, y, k, window, groups, scale, dilation), [x, logits], dtype)
 
 
+@pytest.mark.parametrize(("dtype", "windowed"), [(torch.float32, True), (torch.bfloat16, False)])
+@pytest.mark.parametrize("case", [case for case in REASSEMBLE if case[6] == 1])
+def test_sharpening(case, dtype, windowed):
+    n, c, h, w, k, groups, _, dilation = case
+    x, logits = torch.randn(n, c, h, w), torch.randn(n, groups * k * k, h, w) * 2
+    window = torch.rand(k, k, device=DEVICE) + 0.1 if windowed else None
+    compare(lambda x, y: ops.reassemble_softmax(x, y, k, window, groups, 1, dilation, sharpen=True), [x, logits], dtype)
+
+
 @pytest.mark.skipif(interpreted(), reason="the interpreter has one block")
 @pytest.mark.parametrize("number", range(1, 4))
 def test_every_block(use_block, number):

@@ -172,8 +172,8 @@ class FreqFusion(Fusion):
         else:
             lr_up = self._reassemble_low(self._resize(lr, hr), low)
         if high is not None:
-            detail = hr - self._reassemble_high(hr, high)
-            hr = hr + detail if self.hr_residual else detail
+            sharp = self._sharpen(hr, high)
+            hr = sharp if self.hr_residual else sharp - hr
         if self.sampler is not None:
             lr_up = self.sampler(fine, coarse, lr_up)
         if self.attention is not None:
@@ -198,7 +198,7 @@ class FreqFusion(Fusion):
         """The same, the coarse logits brought to the fine grid by kernels of the step before."""
         low_band, high = self._decompose(fine)
         if high is not None:
-            fine = 2 * fine - self._reassemble_high(fine, high)
+            fine = self._sharpen(fine, high)
         low = self.lowpass_encoder(fine if low_band is None else low_band)
         low = low + self._reassemble_low(self.lowpass_encoder(coarse), low, scale=2)
         high_coarse = self._encode_highpass(coarse)
@@ -219,8 +219,9 @@ class FreqFusion(Fusion):
     def _reassemble_low(self, x: Tensor, logits: Tensor, scale: int = 1) -> Tensor:
         return reassemble_softmax(x, logits, self.lowpass_kernel, self.lowpass_window, self.up_group, scale)
 
-    def _reassemble_high(self, x: Tensor, logits: Tensor) -> Tensor:
-        return reassemble_softmax(x, logits, self.highpass_kernel, self.highpass_window, self.up_group)
+    def _sharpen(self, x: Tensor, logits: Tensor) -> Tensor:
+        """2 x - low(x, kernels)."""
+        return reassemble_softmax(x, logits, self.highpass_kernel, self.highpass_window, self.up_group, sharpen=True)
 
     def _resize(self, x: Tensor, like: Tensor) -> Tensor:
         return F.interpolate(x, size=like.shape[-2:], mode=self.upsample_mode)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from . import _compiled
+from .memory import in_format_of, memory_format_of, new_map
 
 
 def refusal(x: Tensor, *others: Tensor) -> str | None:
@@ -27,11 +28,11 @@ def forward(x: Tensor, points: Tensor, weights: Tensor | None, border: bool) -> 
         border: limit the points to the map; otherwise pixels outside are zero.
 
     Returns:
-        [B, C, OH, OW], dtype of x.
+        [B, C, OH, OW], dtype and memory format of x.
     """
-    out = x.new_empty(*x.shape[:2], *points.shape[-2:])
+    out = new_map(x, *x.shape[:2], *points.shape[-2:])
     if out.numel():
-        given = [None if t is None else t.contiguous() for t in (x, points, weights)]
+        given = (in_format_of(x, x), points.contiguous(), None if weights is None else weights.contiguous())
         _compiled.call("sample_points", x.dtype, _sizes(x, points, border), *given, out)
     return out
 
@@ -40,13 +41,14 @@ def backward(
     grad: Tensor, x: Tensor, points: Tensor, weights: Tensor | None, border: bool, need: tuple[bool, bool, bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients to x, points and weights; those that are not needed, and of an empty result, are empty or zero."""
-    grad_x = torch.zeros_like(x, memory_format=torch.contiguous_format) if need[0] else x.new_empty(0)
+    grad_x = new_map(x, *x.shape, zero=True) if need[0] else x.new_empty(0)
     shapes = (points.shape, (*points.shape[:3], *points.shape[-2:]))
     grad_points, grad_weights = (
         points.new_zeros(shape if needed else 0) for shape, needed in zip(shapes, need[1:], strict=True)
     )
     if grad.numel() and x.numel():
-        given = [None if t is None else t.contiguous() for t in (grad.to(x.dtype), x, points, weights)]
+        maps = [in_format_of(x, tensor) for tensor in (grad.to(x.dtype), x)]
+        given = (*maps, points.contiguous(), None if weights is None else weights.contiguous())
         wanted = [t if needed else None for t, needed in zip((grad_x, grad_points, grad_weights), need, strict=True)]
         _compiled.call("sample_points_backward", x.dtype, _sizes(x, points, border), *given, *wanted)
     return grad_x, grad_points, grad_weights
@@ -54,7 +56,8 @@ def backward(
 
 def _sizes(x: Tensor, points: Tensor, border: bool) -> tuple[int, ...]:
     (n, c, h, w), (_, groups, taps, _, out_h, out_w) = x.shape, points.shape
-    return n * groups, c // groups, h, w, taps, out_h * out_w, int(border)
+    last = memory_format_of(x) == torch.channels_last
+    return n * groups, c // groups, h, w, taps, out_h * out_w, int(border), groups, int(last)
 
 
 def _device_refusal(tensor: Tensor) -> str | None:

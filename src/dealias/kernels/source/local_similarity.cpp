@@ -59,22 +59,37 @@ class Norms {
   Scratch memory_;
 };
 
+// The map, and the similarities [side * side - 1, height, width]; laid out alike.
+struct Maps {
+  Sizes sizes;
+  Layout x, out;
+  bool cosine;
+
+  Maps(const Sizes& z, bool last, bool cosine)
+      : sizes(z), x(z.channels, z.height, z.width, last), out(z.taps() - 1, z.height, z.width, last), cosine(cosine) {}
+
+  long x_start(long sample) const { return sample * sizes.channels * sizes.height * sizes.width; }
+  long out_start(long sample) const { return sample * (sizes.taps() - 1) * sizes.height * sizes.width; }
+};
+
 template <typename T>
-void forward_strip(const Sizes& z, const T* x, bool cosine, T* out, long first, long last) {
+void forward_strip(const Maps& maps, const T* x, T* out, long first, long last) {
+  const Sizes& z = maps.sizes;
   const Neighbours neighbours(z);
-  const long half = neighbours.count / 2, plane = z.height * z.width;
+  const long half = neighbours.count / 2, pixel = maps.out.pixel;
   Ring values(z);
-  Norms norms(z, cosine);
-  for (long i = first - z.reach(); i < first; ++i) values.read(x, i), norms.read(values, i);
+  Norms norms(z, maps.cosine);
+  for (long i = first - z.reach(); i < first; ++i) values.read(x, maps.x, i), norms.read(values, i);
   for (long i = first; i < last; ++i) {
-    values.read(x, i);
+    values.read(x, maps.x, i);
     norms.read(values, i);
     const float* here = values.row(i) + z.reach();
     for (long n = 0; n < half; ++n) {
       const long dx = neighbours.dx[n], row = i + neighbours.dy[n];
       if (row < 0) continue;
       const float *there = values.row(row) + z.reach() + dx, *norms_here = norms.row(i), *norms_there = norms.row(row) + dx;
-      T *to = out + n * plane + i * z.width, *back = out + (neighbours.count - 1 - n) * plane + row * z.width + dx;
+      T* to = out + n * maps.out.channel + i * maps.out.row;
+      T* back = out + (neighbours.count - 1 - n) * maps.out.channel + row * maps.out.row + dx * pixel;
       for (long j = 0; j < z.width; j += kLanes) {
         Vector sum = {}, more = {};
         long c = 0;
@@ -85,7 +100,7 @@ void forward_strip(const Sizes& z, const T* x, bool cosine, T* out, long first, 
         if (c < z.channels) sum += load(here + c * z.row() + j) * load(there + c * z.row() + j);
         sum = (sum + more) / (load(norms_here + j) * load(norms_there + j));
         const long begin = std::max(j, -dx), end = std::min(std::min(j + kLanes, z.width), z.width - dx);
-        for (long k = begin; k < end; ++k) to[k] = back[k] = narrow<T>(sum[k - j]);
+        for (long k = begin; k < end; ++k) to[k * pixel] = back[k * pixel] = narrow<T>(sum[k - j]);
       }
     }
   }
@@ -94,25 +109,27 @@ void forward_strip(const Sizes& z, const T* x, bool cosine, T* out, long first, 
 // Of unit vectors v a pair (p, q) passes (g_pq + g_qp) v_q on to v_p; what of it is at right angles to v_p, divided by
 // the norm, is the gradient of x_p. A vector shorter than the smallest norm is not normalised, but scaled.
 template <typename T>
-void backward_strip(const Sizes& z, const T* grad, const T* x, bool cosine, T* grad_x, long first, long last) {
+void backward_strip(const Maps& maps, const T* grad, const T* x, T* grad_x, long first, long last) {
+  const Sizes& z = maps.sizes;
   const Neighbours neighbours(z);
-  const long plane = z.height * z.width, columns = z.chunks() * kLanes;
+  const long columns = z.chunks() * kLanes, pixel = maps.out.pixel;
   Ring values(z);
-  Norms norms(z, cosine);
+  Norms norms(z, maps.cosine);
   Scratch pairs(neighbours.count * columns), totals(z.channels * kLanes);
-  for (long i = first - z.reach(); i < first + z.reach(); ++i) values.read(x, i), norms.read(values, i);
+  for (long i = first - z.reach(); i < first + z.reach(); ++i) values.read(x, maps.x, i), norms.read(values, i);
   for (long i = first; i < last; ++i) {
-    values.read(x, i + z.reach());
+    values.read(x, maps.x, i + z.reach());
     norms.read(values, i + z.reach());
     for (long n = 0; n < neighbours.count; ++n) {  // what comes from each neighbour, over its norm
       const long dx = neighbours.dx[n], row = i + neighbours.dy[n];
       float* pair = pairs.get() + n * columns;
       std::memset(pair, 0, columns * sizeof(float));
       if (row < 0 || row >= z.height) continue;
-      const T *mine = grad + n * plane + i * z.width, *its = grad + (neighbours.count - 1 - n) * plane + row * z.width + dx;
+      const T* mine = grad + n * maps.out.channel + i * maps.out.row;
+      const T* its = grad + (neighbours.count - 1 - n) * maps.out.channel + row * maps.out.row + dx * pixel;
       const float* its_norm = norms.row(row) + dx;
       for (long j = std::max(0L, -dx); j < std::min(z.width, z.width - dx); ++j)
-        pair[j] = (widen(mine[j]) + widen(its[j])) / its_norm[j];
+        pair[j] = (widen(mine[j * pixel]) + widen(its[j * pixel])) / its_norm[j];
     }
     const float* here = values.row(i) + z.reach();
     for (long j = 0; j < z.width; j += kLanes) {
@@ -128,13 +145,16 @@ void backward_strip(const Sizes& z, const T* grad, const T* x, bool cosine, T* g
         store(totals.get() + c * kLanes, total);
       }
       const Vector norm = load(norms.row(i) + j);
-      radial = cosine ? (norm > kSmallestNorm ? radial / (norm * norm) : Vector{}) : Vector{};
+      radial = maps.cosine ? (norm > kSmallestNorm ? radial / (norm * norm) : Vector{}) : Vector{};
       const long valid = std::min(kLanes, z.width - j);
+      T* to = grad_x + i * maps.x.row + j * maps.x.pixel;
       for (long c = 0; c < z.channels; ++c) {
         const Vector value = (load(totals.get() + c * kLanes) - radial * load(here + c * z.row() + j)) / norm;
-        T* to = grad_x + c * plane + i * z.width + j;
-        for (long lane = 0; lane < valid; ++lane) to[lane] = narrow<T>(value[lane]);
+        store(totals.get() + c * kLanes, value);
+        for (long lane = 0; maps.x.pixel == 1 && lane < valid; ++lane)
+          to[c * maps.x.channel + lane] = narrow<T>(value[lane]);
       }
+      if (maps.x.pixel != 1) turn(totals.get(), kLanes, z.channels, valid, to, maps.x.pixel);
     }
   }
 }
@@ -142,22 +162,23 @@ void backward_strip(const Sizes& z, const T* grad, const T* x, bool cosine, T* g
 }  // namespace
 
 // sizes: batch, channels, height, width, 1, side, dilation. out [batch, side * side - 1, height, width] holds zeros.
-#define DEALIAS_LOCAL_SIMILARITY(T, suffix)                                                                           \
-  extern "C" void dealias_local_similarity_##suffix(const long* sizes, long cosine, const T* x, T* out, long threads) { \
-    const Sizes z{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]};                              \
-    const long size = z.channels * z.height * z.width, plane = z.height * z.width;                                    \
-    for_strips(z, threads, [&](long sample, long first, long last) {                                                  \
-      forward_strip(z, x + sample * size, cosine, out + sample * (z.taps() - 1) * plane, first, last);                \
-    });                                                                                                               \
-  }                                                                                                                   \
-  extern "C" void dealias_local_similarity_backward_##suffix(const long* sizes, long cosine, const T* grad,           \
-                                                             const T* x, T* grad_x, long threads) {                   \
-    const Sizes z{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]};                              \
-    const long size = z.channels * z.height * z.width, plane = z.height * z.width;                                    \
-    for_strips(z, threads, [&](long sample, long first, long last) {                                                  \
-      backward_strip(z, grad + sample * (z.taps() - 1) * plane, x + sample * size, cosine, grad_x + sample * size,    \
-                     first, last);                                                                                    \
-    });                                                                                                               \
+#define DEALIAS_LOCAL_SIMILARITY(T, suffix)                                                                          \
+  extern "C" void dealias_local_similarity_##suffix(const long* sizes, long cosine, long last, const T* x, T* out,   \
+                                                    long threads) {                                                  \
+    const Sizes z{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]};                             \
+    const Maps maps(z, last, cosine);                                                                                \
+    for_strips(z, threads, [&](long sample, long first, long last_row) {                                             \
+      forward_strip(maps, x + maps.x_start(sample), out + maps.out_start(sample), first, last_row);                  \
+    });                                                                                                              \
+  }                                                                                                                  \
+  extern "C" void dealias_local_similarity_backward_##suffix(const long* sizes, long cosine, long last,              \
+                                                             const T* grad, const T* x, T* grad_x, long threads) {   \
+    const Sizes z{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]};                             \
+    const Maps maps(z, last, cosine);                                                                                \
+    for_strips(z, threads, [&](long sample, long first, long last_row) {                                             \
+      backward_strip(maps, grad + maps.out_start(sample), x + maps.x_start(sample), grad_x + maps.x_start(sample),   \
+                     first, last_row);                                                                               \
+    });                                                                                                              \
   }
 
 DEALIAS_LOCAL_SIMILARITY(float, float32)

@@ -16,6 +16,14 @@ struct Sizes {
   long row() const { return round_up(width, kLanes) + 2 * reach() + kLanes; }  // floats of a row with its border
 };
 
+// Distances of neighbouring elements of a map: channels lie apart or, with `last`, side by side.
+struct Layout {
+  long channel, row, pixel;
+
+  Layout(long channels, long height, long width, bool last)
+      : channel(last ? 1 : height * width), row(last ? width * channels : width), pixel(last ? channels : 1) {}
+};
+
 // Rows around the current one, [slot][channel][row], with a border of zeros.
 class Ring {
  public:
@@ -29,32 +37,33 @@ class Ring {
     return memory_.get() + (number % slots + slots) % slots * slot_;
   }
 
-  // Reads a row of [channels, height, width]; zeros outside.
+  // Reads a row of a group's map; zeros outside.
   template <typename T>
-  void read(const T* group, long number) {
+  void read(const T* group, const Layout& layout, long number) {
     float* to = row(number);
     const long reach = sizes_.reach(), width = sizes_.width, row = sizes_.row();
     if (number < 0 || number >= sizes_.height) {
       std::memset(to, 0, slot_ * sizeof(float));
       return;
     }
+    const T* from = group + number * layout.row;
+    if (layout.pixel != 1) turn(from, layout.pixel, width, sizes_.group_channels(), to + reach, row);
     for (long c = 0; c < sizes_.group_channels(); ++c, to += row) {
-      const T* from = group + (c * sizes_.height + number) * width;
       std::memset(to, 0, reach * sizeof(float));
-      for (long j = 0; j < width; ++j) to[reach + j] = widen(from[j]);
+      for (long j = 0; layout.pixel == 1 && j < width; ++j) to[reach + j] = widen(from[c * layout.channel + j]);
       std::memset(to + reach + width, 0, (row - reach - width) * sizeof(float));
     }
   }
 
   // Writes a row, and leaves zeros.
   template <typename T>
-  void write(T* group, long number) {
+  void write(T* group, const Layout& layout, long number) {
     float* from = row(number);
     const long reach = sizes_.reach(), width = sizes_.width;
-    for (long c = 0; c < sizes_.group_channels(); ++c) {
-      T* to = group + (c * sizes_.height + number) * width;
-      for (long j = 0; j < width; ++j) to[j] = narrow<T>(from[c * sizes_.row() + reach + j]);
-    }
+    T* to = group + number * layout.row;
+    if (layout.pixel != 1) turn(from + reach, sizes_.row(), sizes_.group_channels(), width, to, layout.pixel);
+    for (long c = 0; layout.pixel == 1 && c < sizes_.group_channels(); ++c)
+      for (long j = 0; j < width; ++j) to[c * layout.channel + j] = narrow<T>(from[c * sizes_.row() + reach + j]);
     std::memset(from, 0, slot_ * sizeof(float));
   }
 

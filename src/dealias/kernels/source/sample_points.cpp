@@ -12,8 +12,16 @@ namespace {
 struct Shape {
   long maps, channels, height, width, taps, points;
   long border;  // 1: coordinates are limited to the map; 0: pixels outside the map are zero
+  long groups, last;
 
   long padded() const { return round_up(channels, kLanes); }
+  long pixels() const { return height * width; }
+  // Distances in a map of `count` pixels or points: of channels, and of pixels; and where a group of it begins.
+  long channel(long count) const { return last ? 1 : count; }
+  long pixel() const { return last ? channels * groups : 1; }
+  long start(long map, long count) const {
+    return last ? map / groups * groups * channels * count + map % groups * channels : map * channels * count;
+  }
 };
 
 // The corners of a sample: where they are in [pixel][channel], 0 where outside, and how much the point has of each.
@@ -52,11 +60,20 @@ inline Corners corners_of(const Shape& s, float x, float y) {
   return c;
 }
 
+// Pixels (or points) first to last - 1 of a group's map, which has `count`, to [pixel][padded channel].
 template <typename T>
-void to_channels_last(const Shape& s, const T* from, float* to) {
-  const long pixels = s.height * s.width;
-  for (long c = 0; c < s.channels; ++c)
-    for (long p = 0; p < pixels; ++p) to[p * s.padded() + c] = widen(from[c * pixels + p]);
+void read_pixels(const Shape& s, const T* from, long count, long first, long last, float* to) {
+  if (!s.last) return turn(from + first, count, s.channels, last - first, to, s.padded());
+  for (long p = first; p < last; ++p, to += s.padded())
+    for (long c = 0; c < s.channels; ++c) to[c] = widen(from[p * s.pixel() + c]);
+}
+
+// The other way round.
+template <typename T>
+void write_pixels(const Shape& s, const float* from, long count, long first, long last, T* to) {
+  if (!s.last) return turn(from, s.padded(), last - first, s.channels, to + first, count);
+  for (long p = first; p < last; ++p, from += s.padded())
+    for (long c = 0; c < s.channels; ++c) to[p * s.pixel() + c] = narrow<T>(from[c]);
 }
 
 // One group: the map, [taps, 2, points], [taps, points] or null for ones.
@@ -90,8 +107,7 @@ void forward_points(const Shape& s, const Group<T>& group, const float* map, T* 
           store(sum + v, total);
         }
       }
-    for (long c = 0; c < s.channels; ++c)
-      for (long p = begin; p < end; ++p) out[c * s.points + p] = narrow<T>(sums.get()[(p - begin) * s.padded() + c]);
+    write_pixels(s, sums.get(), s.points, begin, end, out);
   }
 }
 
@@ -139,15 +155,15 @@ void backward_point(const Shape& s, const Group<T>& group, const Gradients<T>& g
 
 template <typename T>
 void forward(const Shape& s, const T* x, const float* points, const float* weights, T* out, long threads) {
-  const long pixels = s.height * s.width, strips = std::max(1L, (threads + s.maps - 1) / std::max(1L, s.maps));
+  const long strips = std::max(1L, (threads + s.maps - 1) / std::max(1L, s.maps));
 #pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads)
   for (long m = 0; m < s.maps; ++m)
     for (long strip = 0; strip < strips; ++strip) {
-      const Group<T> group{x + m * s.channels * pixels, points + m * s.taps * 2 * s.points,
+      const Group<T> group{x + s.start(m, s.pixels()), points + m * s.taps * 2 * s.points,
                            weights ? weights + m * s.taps * s.points : nullptr};
-      Scratch map(pixels * s.padded(), true);
-      to_channels_last(s, group.map, map.get());
-      forward_points(s, group, map.get(), out + m * s.channels * s.points, s.points * strip / strips,
+      Scratch map(s.pixels() * s.padded(), true);
+      read_pixels(s, group.map, s.pixels(), 0, s.pixels(), map.get());
+      forward_points(s, group, map.get(), out + s.start(m, s.points), s.points * strip / strips,
                      s.points * (strip + 1) / strips);
     }
 }
@@ -155,43 +171,41 @@ void forward(const Shape& s, const T* x, const float* points, const float* weigh
 template <typename T>
 void backward(const Shape& s, const T* grad, const T* x, const float* points, const float* weights, T* grad_x,
               float* grad_points, float* grad_weights, long threads) {
-  const long pixels = s.height * s.width;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (long m = 0; m < s.maps; ++m) {
-    const Group<T> group{x + m * s.channels * pixels, points + m * s.taps * 2 * s.points,
+    const Group<T> group{x + s.start(m, s.pixels()), points + m * s.taps * 2 * s.points,
                          weights ? weights + m * s.taps * s.points : nullptr};
-    const Gradients<T> gradients{grad + m * s.channels * s.points, grad_x ? grad_x + m * s.channels * pixels : nullptr,
+    const Gradients<T> gradients{grad + s.start(m, s.points), grad_x ? grad_x + s.start(m, s.pixels()) : nullptr,
                                  grad_points ? grad_points + m * s.taps * 2 * s.points : nullptr,
                                  grad_weights ? grad_weights + m * s.taps * s.points : nullptr};
-    Scratch map(pixels * s.padded(), true), grad_map(grad_x ? pixels * s.padded() : 0, true);
+    Scratch map(s.pixels() * s.padded(), true), grad_map(grad_x ? s.pixels() * s.padded() : 0, true);
     Scratch arriving(kBlock * s.padded(), true);
-    if (grad_points || grad_weights) to_channels_last(s, group.map, map.get());
+    if (grad_points || grad_weights) read_pixels(s, group.map, s.pixels(), 0, s.pixels(), map.get());
     for (long begin = 0; begin < s.points; begin += kBlock) {
       const long end = std::min(begin + kBlock, s.points);
-      for (long c = 0; c < s.channels; ++c)
-        for (long p = begin; p < end; ++p)
-          arriving.get()[(p - begin) * s.padded() + c] = widen(gradients.out[c * s.points + p]);
+      read_pixels(s, gradients.out, s.points, begin, end, arriving.get());
       for (long p = begin; p < end; ++p)
         backward_point(s, group, gradients, map.get(), arriving.get() + (p - begin) * s.padded(), grad_map.get(), p);
     }
-    for (long c = 0; grad_x && c < s.channels; ++c)
-      for (long p = 0; p < pixels; ++p) gradients.map[c * pixels + p] = narrow<T>(grad_map.get()[p * s.padded() + c]);
+    if (grad_x) write_pixels(s, grad_map.get(), s.pixels(), 0, s.pixels(), gradients.map);
   }
 }
 
 }  // namespace
 
-// sizes: maps (batch x groups), channels of a group, height, width, taps, points of a map, border.
+// sizes: maps (batch x groups), channels of a group, height, width, taps, points of a map, border, groups, last.
 #define DEALIAS_SAMPLE_POINTS(T, suffix)                                                                            \
   extern "C" void dealias_sample_points_##suffix(const long* sizes, const T* x, const float* points,                \
                                                  const float* weights, T* out, long threads) {                     \
-    const Shape s{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]};                            \
+    const Shape s{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4],                                                \
+                  sizes[5], sizes[6], sizes[7], sizes[8]};                                                          \
     forward(s, x, points, weights, out, threads);                                                                   \
   }                                                                                                                 \
   extern "C" void dealias_sample_points_backward_##suffix(const long* sizes, const T* grad, const T* x,             \
                                                           const float* points, const float* weights, T* grad_x,     \
                                                           float* grad_points, float* grad_weights, long threads) {  \
-    const Shape s{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]};                            \
+    const Shape s{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4],                                                \
+                  sizes[5], sizes[6], sizes[7], sizes[8]};                                                          \
     backward(s, grad, x, points, weights, grad_x, grad_points, grad_weights, threads);                              \
   }
 

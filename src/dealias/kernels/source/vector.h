@@ -67,6 +67,68 @@ inline BFloat16 narrow<BFloat16>(float value) {  // to the nearest, ties to even
   return {static_cast<uint16_t>(value != value ? 0x7fc0 : rounded)};
 }
 
+template <typename T>
+static inline Vector load_wide(const T* from) {
+  Vector wide;
+  for (long lane = 0; lane < kLanes; ++lane) wide[lane] = widen(from[lane]);
+  return wide;
+}
+
+template <typename T>
+static inline void store_narrow(T* to, Vector values) {
+  for (long lane = 0; lane < kLanes; ++lane) to[lane] = narrow<T>(values[lane]);
+}
+
+// The first (or second) halves of a and b, lane by lane in turns.
+static inline Vector interleave(Vector a, Vector b, bool second) {
+#if defined(__clang__)
+  Vector mixed;
+  for (long lane = 0; lane < kLanes; ++lane) mixed[lane] = (lane & 1 ? b : a)[lane / 2 + second * kLanes / 2];
+  return mixed;
+#else
+  IntVector lanes;
+  for (long lane = 0; lane < kLanes; ++lane) lanes[lane] = lane / 2 + (lane & 1) * kLanes + second * kLanes / 2;
+  return __builtin_shuffle(a, b, lanes);
+#endif
+}
+
+// Turns kLanes x kLanes: rows of the first half and of the second are interleaved until they are columns.
+template <typename A, typename B>
+inline void turn_tile(const A* from, long from_step, B* to, long to_step) {
+  Vector rows[kLanes], mixed[kLanes];
+#pragma GCC unroll 16
+  for (long r = 0; r < kLanes; ++r) rows[r] = load_wide(from + r * from_step);
+#pragma GCC unroll 4
+  for (long done = 1; done < kLanes; done *= 2) {
+#pragma GCC unroll 8
+    for (long r = 0; r < kLanes / 2; ++r) {
+      mixed[2 * r] = interleave(rows[r], rows[r + kLanes / 2], false);
+      mixed[2 * r + 1] = interleave(rows[r], rows[r + kLanes / 2], true);
+    }
+#pragma GCC unroll 16
+    for (long r = 0; r < kLanes; ++r) rows[r] = mixed[r];
+  }
+#pragma GCC unroll 16
+  for (long r = 0; r < kLanes; ++r) store_narrow(to + r * to_step, rows[r]);
+}
+
+// Turns [rows][columns] into [columns][rows], with rows `from_step` and `to_step` elements apart.
+template <typename A, typename B>
+inline void turn(const A* from, long from_step, long rows, long columns, B* to, long to_step) {
+  for (long r = 0; r < rows; r += kLanes)
+    for (long c = 0; c < columns; c += kLanes) {
+      const long down = std::min(kLanes, rows - r), across = std::min(kLanes, columns - c);
+      const A* tile = from + r * from_step + c;
+      B* turned = to + c * to_step + r;
+      if (down == kLanes && across == kLanes) {
+        turn_tile(tile, from_step, turned, to_step);
+        continue;
+      }
+      for (long j = 0; j < across; ++j)
+        for (long i = 0; i < down; ++i) turned[j * to_step + i] = narrow<B>(widen(tile[i * from_step + j]));
+    }
+}
+
 static inline long round_up(long size, long step) { return (size + step - 1) / step * step; }
 
 // Scratch memory of one thread, aligned to a cache line; zero where asked for.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..backend import current_backend, kernels_for
+from ..memory import in_format_of, new_map
 from . import _fused, _tapwise, _triton
 from .reference import deformable_aggregation_reference
 from .taps import Geometry
@@ -46,8 +47,8 @@ def deformable_aggregation(
         offset_scale: enlarges the kernel and its offsets about the middle.
 
     Returns:
-        [B, C, OH, OW], dtype of ``x`` (float32 under autocast), contiguous; channel c uses group ``c // (C / groups)``.
-        Computed in float32 at least.
+        [B, C, OH, OW], dtype of ``x`` (float32 under autocast) and its memory format; channel c uses group ``c //
+        (C / groups)``. Computed in float32 at least.
 
     Raises:
         ValueError: shapes, dtypes or numbers are not as above, or the groups do not divide the channels.
@@ -93,12 +94,12 @@ def _check(x: Tensor, offsets: Tensor, weights: Tensor, geometry: Geometry) -> N
 @torch.library.custom_op("dealias::deformable_aggregation", mutates_args=())
 def _aggregate(x: Tensor, offsets: Tensor, weights: Tensor, geometry: Sequence[int], offset_scale: float) -> Tensor:
     kernels = kernels_for("deformable_aggregation", _KERNELS, x, offsets, weights) or _tapwise
-    return kernels.forward(x, offsets, weights, Geometry(*geometry), offset_scale)
+    return in_format_of(x, kernels.forward(x, offsets, weights, Geometry(*geometry), offset_scale))
 
 
 @_aggregate.register_fake
 def _(x: Tensor, offsets: Tensor, weights: Tensor, geometry: Sequence[int], offset_scale: float) -> Tensor:
-    return x.new_empty(x.shape[0], x.shape[1], weights.shape[3], weights.shape[4])
+    return new_map(x, x.shape[0], x.shape[1], weights.shape[3], weights.shape[4])
 
 
 @torch.library.custom_op("dealias::deformable_aggregation_backward", mutates_args=())
@@ -112,7 +113,8 @@ def _aggregate_backward(
     need: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     kernels = kernels_for("deformable_aggregation", _KERNELS, x, offsets, weights) or _tapwise
-    return kernels.backward(grad, x, offsets, weights, Geometry(*geometry), offset_scale, need)
+    grad_x, *others = kernels.backward(grad, x, offsets, weights, Geometry(*geometry), offset_scale, need)
+    return in_format_of(x, grad_x) if need[0] else grad_x, others[0], others[1]
 
 
 @_aggregate_backward.register_fake
@@ -125,8 +127,8 @@ def _(
     offset_scale: float,
     need: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    made = [t.new_empty(t.shape if needed else (0,)) for t, needed in zip((x, offsets, weights), need, strict=True)]
-    return made[0], made[1], made[2]
+    made = [t.new_empty(t.shape if needed else (0,)) for t, needed in zip((offsets, weights), need[1:], strict=True)]
+    return new_map(x, *x.shape) if need[0] else x.new_empty(0), made[0], made[1]
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Local similarity and its gradient by compiled kernels, of contiguous copies where maps are not contiguous."""
+"""Local similarity and its gradient by compiled kernels, everything in the memory format of ``x``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .. import _compiled
+from ..memory import in_format_of, memory_format_of, new_map
 
 _LARGEST_SIDE = 7
 
@@ -20,18 +21,22 @@ def refusal(x: Tensor, kernel_size: int) -> str | None:
 
 def forward(x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
     """The value of :func:`~dealias.ops.local_similarity`."""
-    out = x.new_zeros(x.shape[0], kernel_size**2 - 1, *x.shape[-2:])
+    out = new_map(x, x.shape[0], kernel_size**2 - 1, *x.shape[-2:], zero=True)
     if out.numel():
-        sizes = (*x.shape, 1, kernel_size, dilation)
-        _compiled.call("local_similarity", x.dtype, sizes, int(metric == "cosine"), x.contiguous(), out)
+        _compiled.call("local_similarity", x.dtype, *_sizes(x, kernel_size, dilation, metric), in_format_of(x, x), out)
     return out
 
 
 def backward(grad: Tensor, x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
     """The gradient of :func:`~dealias.ops.local_similarity` to ``x``."""
-    grad_x = x.new_empty(x.shape)
-    if x.numel() and kernel_size > 1:
-        sizes, given = (*x.shape, 1, kernel_size, dilation), (grad.to(x.dtype).contiguous(), x.contiguous())
-        _compiled.call("local_similarity_backward", x.dtype, sizes, int(metric == "cosine"), *given, grad_x)
-        return grad_x
-    return torch.zeros_like(grad_x)
+    grad_x = new_map(x, *x.shape)
+    if not x.numel() or kernel_size == 1:
+        return grad_x.zero_()
+    given = [in_format_of(x, tensor) for tensor in (grad.to(x.dtype), x)]
+    _compiled.call("local_similarity_backward", x.dtype, *_sizes(x, kernel_size, dilation, metric), *given, grad_x)
+    return grad_x
+
+
+def _sizes(x: Tensor, kernel_size: int, dilation: int, metric: str) -> tuple[tuple[int, ...], int, int]:
+    last = memory_format_of(x) == torch.channels_last
+    return (*x.shape, 1, kernel_size, dilation), int(metric == "cosine"), int(last)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..backend import current_backend, kernels_for
+from ..memory import in_format_of, new_map
 from . import _cpu, _symmetric, _triton
 from .reference import local_similarity_reference
 
@@ -25,8 +26,8 @@ def local_similarity(x: Tensor, kernel_size: int = 3, dilation: int = 2, metric:
         metric: ``"cosine"``, in -1 to 1, norms at least 1e-8 so that a zero vector has similarity 0; or ``"dot"``.
 
     Returns:
-        [B, k*k - 1, H, W], the window in row-major order without its centre, dtype of ``x`` (float32 under autocast),
-        contiguous. A neighbour outside the map counts as the zero vector: similarity 0.
+        [B, k*k - 1, H, W], the window in row-major order without its centre, dtype of ``x`` (float32 under autocast)
+        and its memory format. A neighbour outside the map counts as the zero vector: similarity 0.
 
     Raises:
         ValueError: rank, dtype, kernel size, dilation or metric are not as above.
@@ -50,23 +51,23 @@ def local_similarity(x: Tensor, kernel_size: int = 3, dilation: int = 2, metric:
 @torch.library.custom_op("dealias::local_similarity", mutates_args=())
 def _local_similarity(x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
     kernels = kernels_for("local_similarity", _KERNELS, x, kernel_size) or _symmetric
-    return kernels.forward(x, kernel_size, dilation, metric)
+    return in_format_of(x, kernels.forward(x, kernel_size, dilation, metric))
 
 
 @_local_similarity.register_fake
 def _(x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
-    return x.new_empty(x.shape[0], kernel_size**2 - 1, x.shape[2], x.shape[3])
+    return new_map(x, x.shape[0], kernel_size**2 - 1, x.shape[2], x.shape[3])
 
 
 @torch.library.custom_op("dealias::local_similarity_backward", mutates_args=())
 def _local_similarity_backward(grad: Tensor, x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
     kernels = kernels_for("local_similarity", _KERNELS, x, kernel_size) or _symmetric
-    return kernels.backward(grad, x, kernel_size, dilation, metric)
+    return in_format_of(x, kernels.backward(grad, x, kernel_size, dilation, metric))
 
 
 @_local_similarity_backward.register_fake
 def _(grad: Tensor, x: Tensor, kernel_size: int, dilation: int, metric: str) -> Tensor:
-    return x.new_empty(x.shape)
+    return new_map(x, *x.shape)
 
 
 def _save(ctx: Any, inputs: tuple[Tensor, int, int, str], output: Tensor) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import _sample_points
 from ..backend import current_backend, kernels_for
+from ..memory import in_format_of, new_map
 from .reference import point_sample_reference
 
 _KERNELS = {"cpu": _sample_points}
@@ -30,8 +31,8 @@ def point_sample(x: Tensor, points: Tensor) -> Tensor:
             a gradient to points at or beyond the limit. Float32 at least: bfloat16 cannot hold 128.5.
 
     Returns:
-        [B, C, OH, OW], dtype of ``x`` (float32 under autocast), contiguous; channel c uses group ``c // (C / groups)``.
-        Computed in float32 at least.
+        [B, C, OH, OW], dtype of ``x`` (float32 under autocast) and its memory format; channel c uses group ``c //
+        (C / groups)``. Computed in float32 at least.
 
     Raises:
         ValueError: shapes or dtypes are not as above, or the groups do not divide the channels.
@@ -62,12 +63,12 @@ def _point_sample(x: Tensor, points: Tensor) -> Tensor:
         return _sample_points.forward(x, points[:, :, None], None, border=True)
     planes, grid = _planes(x, points), _grid(x, points)
     sampled = torch.grid_sampler_2d(planes, grid, _BILINEAR, _BORDER, False)
-    return sampled.reshape(*x.shape[:2], *points.shape[-2:]).to(x.dtype)
+    return in_format_of(x, sampled.reshape(*x.shape[:2], *points.shape[-2:]).to(x.dtype))
 
 
 @_point_sample.register_fake
 def _(x: Tensor, points: Tensor) -> Tensor:
-    return x.new_empty(x.shape[0], x.shape[1], points.shape[3], points.shape[4])
+    return new_map(x, x.shape[0], x.shape[1], points.shape[3], points.shape[4])
 
 
 @torch.library.custom_op("dealias::point_sample_backward", mutates_args=())
@@ -83,7 +84,7 @@ def _point_sample_backward(
     grad_planes, grad_grid = torch.ops.aten.grid_sampler_2d_backward(
         grad, planes, grid, _BILINEAR, _BORDER, False, [need_x, need_points]
     )
-    grad_x = grad_planes.reshape(x.shape).to(x.dtype) if need_x else x.new_empty(0)
+    grad_x = in_format_of(x, grad_planes.reshape(x.shape).to(x.dtype)) if need_x else x.new_empty(0)
     if not need_points:
         return grad_x, points.new_empty(0)
     pixels = grad_grid / _half_size(x, grad_grid)
@@ -92,7 +93,8 @@ def _point_sample_backward(
 
 @_point_sample_backward.register_fake
 def _(grad: Tensor, x: Tensor, points: Tensor, need_x: bool, need_points: bool) -> tuple[Tensor, Tensor]:
-    return x.new_empty(x.shape if need_x else (0,)), points.new_empty(points.shape if need_points else (0,))
+    grad_x = new_map(x, *x.shape) if need_x else x.new_empty(0)
+    return grad_x, points.new_empty(points.shape if need_points else (0,))
 
 
 def _planes(x: Tensor, points: Tensor) -> Tensor:

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reassembly and its gradients by compiled kernels, of contiguous copies where maps are not contiguous.
+"""Reassembly and its gradients by compiled kernels, everything in the memory format of ``x``.
 
 With ``log_window``, [k*k] float32, weights are logits: kernels are the softmax over taps of logits + log_window.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from .. import _compiled
+from ..memory import in_format_of, memory_format_of, new_map
 
 _LARGEST_SIDE = 15
 
@@ -22,14 +24,22 @@ def refusal(x: Tensor, weight: Tensor, groups: int, scale: int) -> str | None:
 
 
 def forward(
-    x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1, log_window: Tensor | None = None
+    x: Tensor,
+    weight: Tensor,
+    groups: int,
+    scale: int,
+    dilation: int = 1,
+    log_window: Tensor | None = None,
+    sharpen: bool = False,
 ) -> Tensor:
-    """The value of :func:`~dealias.ops.reassemble`."""
+    """The value of :func:`~dealias.ops.reassemble`; with ``sharpen`` 2 x minus it, at scale 1."""
     n, c, h, w = x.shape
-    out = x.new_empty(n, c, h * scale, w * scale)
+    out = new_map(x, n, c, h * scale, w * scale)
     if out.numel():
-        sizes = _sizes(x, weight, groups, dilation)
-        _compiled.call("reassemble", x.dtype, sizes, scale, x.contiguous(), weight.contiguous(), log_window, out)
+        given = (in_format_of(x, x), in_format_of(x, weight))
+        _compiled.call(
+            "reassemble", x.dtype, *_sizes(x, weight, groups, scale, dilation, sharpen), *given, log_window, out
+        )
     return out
 
 
@@ -43,17 +53,22 @@ def backward(
     need_weight: bool,
     dilation: int = 1,
     log_window: Tensor | None = None,
+    sharpen: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of :func:`~dealias.ops.reassemble` to ``x`` and ``weight``, empty where not needed."""
-    grad_x = x.new_empty(x.shape if need_x else (0,))
-    grad_weight = weight.new_empty(weight.shape if need_weight else (0,))
+    """The gradients of :func:`forward` to ``x`` and ``weight``, empty where not needed."""
+    grad_x = new_map(x, *x.shape) if need_x else x.new_empty(0)
+    grad_weight = new_map(x, *weight.shape) if need_weight else x.new_empty(0)
     if grad.numel() and (need_x or need_weight):
-        given = (grad.to(x.dtype).contiguous(), x.contiguous(), weight.contiguous())
+        given = [in_format_of(x, tensor) for tensor in (grad.to(x.dtype), x, weight)]
         wanted = (grad_x if need_x else None, grad_weight if need_weight else None)
-        sizes = _sizes(x, weight, groups, dilation)
-        _compiled.call("reassemble_backward", x.dtype, sizes, scale, *given, log_window, *wanted)
+        sizes = _sizes(x, weight, groups, scale, dilation, sharpen)
+        _compiled.call("reassemble_backward", x.dtype, *sizes, *given, log_window, *wanted)
     return grad_x, grad_weight
 
 
-def _sizes(x: Tensor, weight: Tensor, groups: int, dilation: int) -> tuple[int, ...]:
-    return (*x.shape, groups, round((weight.shape[1] // groups) ** 0.5), dilation)
+def _sizes(
+    x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int, sharpen: bool
+) -> tuple[tuple[int, ...], int, int, int]:
+    side = round((weight.shape[1] // groups) ** 0.5)
+    last = memory_format_of(x) == torch.channels_last
+    return (*x.shape, groups, side, dilation), scale, int(last), int(sharpen)

@@ -54,7 +54,7 @@ def backward(
     grad_x = x.new_empty(x.shape if need_x else (0,))
     grad_weight = x.new_zeros(weight.shape if need_weight else (0,), dtype=torch.promote_types(x.dtype, torch.float32))
     for samples, channels, kernels in _blocks(x, weight, groups, scale):
-        block_grad = _wide(grad[samples, channels]).contiguous()
+        block_grad = _wide(grad[samples, channels])
         up = upsample_nearest(_wide(x[samples, channels]), scale)
         block_weight = _wide(weight[samples, kernels])
         grad_up = torch.zeros_like(up)
@@ -86,8 +86,8 @@ def _blocks(x: Tensor, weight: Tensor, groups: int, scale: int) -> Iterator[tupl
 
 
 def _wide(x: Tensor) -> Tensor:
-    """``x`` in at least float32: sums of half-precision products are kept in float32."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    """``x`` contiguous, in at least float32: sums of half-precision products are kept in float32."""
+    return x.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
 
 
 def _sum_pool(x: Tensor, scale: int) -> Tensor:

@@ -27,15 +27,21 @@ def refusal(x: Tensor, weight: Tensor, groups: int, scale: int) -> str | None:
 
 
 def forward(
-    x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1, log_window: Tensor | None = None
+    x: Tensor,
+    weight: Tensor,
+    groups: int,
+    scale: int,
+    dilation: int = 1,
+    log_window: Tensor | None = None,
+    sharpen: bool = False,
 ) -> Tensor:
-    """The value of :func:`~dealias.ops.reassemble`."""
+    """The value of :func:`~dealias.ops.reassemble`; with ``sharpen`` 2 x minus it, at scale 1."""
     from . import _triton_kernels as kernels
 
     n, c, h, w = x.shape
     out = x.new_empty(n, c, h * scale, w * scale)
     if out.numel():
-        constants = {"SIDE": _side(weight, groups), "SCALE": scale, "DILATION": dilation}
+        constants = _constants(weight, groups, scale, dilation, sharpen)
         sizes = (h, w, c // groups)
         _triton.launch(kernels.forward, _grid(x, groups), x, weight, log_window, out, *sizes, **constants)
     return out
@@ -51,8 +57,9 @@ def backward(
     need_weight: bool,
     dilation: int = 1,
     log_window: Tensor | None = None,
+    sharpen: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of :func:`~dealias.ops.reassemble` to ``x`` and ``weight``, empty where not needed."""
+    """The gradients of :func:`forward` to ``x`` and ``weight``, empty where not needed."""
     from . import _triton_kernels as kernels
 
     grad_x = x.new_empty(x.shape if need_x else (0,))
@@ -62,7 +69,7 @@ def backward(
     grad, x, weight = grad.contiguous(), x.contiguous(), weight.contiguous()
     normal = (log_window, None if log_window is None else _log_sums(weight, groups, log_window))
     sizes = (*x.shape[2:], x.shape[1] // groups)
-    constants = {"SIDE": _side(weight, groups), "SCALE": scale, "DILATION": dilation}
+    constants = _constants(weight, groups, scale, dilation, sharpen)
     if need_x:
         grid = _grid(x, groups)
         _triton.launch(kernels.feature_gradient, grid, grad, weight, *normal, grad_x, *sizes, **constants)
@@ -74,6 +81,10 @@ def backward(
 
 def _side(weight: Tensor, groups: int) -> int:
     return round((weight.shape[1] // groups) ** 0.5)
+
+
+def _constants(weight: Tensor, groups: int, scale: int, dilation: int, sharpen: bool) -> dict[str, int]:
+    return {"SIDE": _side(weight, groups), "SCALE": scale, "DILATION": dilation, "SHARPEN": sharpen}
 
 
 def _grid(x: Tensor, groups: int, span: int | None = _SPAN) -> Callable[[Mapping[str, int]], tuple[int, ...]]:

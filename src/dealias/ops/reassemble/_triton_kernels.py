@@ -5,7 +5,8 @@ A program has PIXELS consecutive input pixels of one group's map. A block at out
 PIXELS]: its first axes are an output's place within its input pixel, (y, x). Neighbouring threads have neighbouring
 pixels, and a thread all places of its own: what it reads of an input map serves all its outputs.
 
-With ``log_window`` [SIDE * SIDE] weights are logits; kernels are the softmax over taps of logits + log_window.
+With ``log_window`` [SIDE * SIDE] weights are logits; kernels are the softmax over taps of logits + log_window. With
+SHARPEN, at SCALE 1, the result is 2 x minus the sum.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def forward(
     SIDE: tl.constexpr,
     SCALE: tl.constexpr,
     DILATION: tl.constexpr,
+    SHARPEN: tl.constexpr,
     PIXELS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
@@ -72,6 +74,8 @@ def forward(
             sums = tl.fma(value, shares[tap], sums)
         if log_window is not None:
             sums *= 1 / total
+        if SHARPEN:
+            sums = 2 * tl.load(values, valid, other=0).to(tl.float32) - sums
         to = out + group * (channels * out_plane) + channel[:, None] * out_plane + outputs
         tl.store(to, sums, valid & (channel < channels)[:, None])
 
@@ -106,6 +110,7 @@ def feature_gradient(
     SIDE: tl.constexpr,
     SCALE: tl.constexpr,
     DILATION: tl.constexpr,
+    SHARPEN: tl.constexpr,
     PIXELS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
@@ -140,8 +145,12 @@ def feature_gradient(
                 line = (part - down * SCALE) * (width * SCALE)
                 arriving = tl.load(grads + line - right * SCALE, there, other=0).to(tl.float32)
                 sums = tl.fma(arriving, shares[tap * SCALE + part], sums)
+        total = tl.sum(sums, 0)
+        if SHARPEN:
+            here = grad + group * (channels * plane) + tl.minimum(channel, channels - 1)[:, None] * plane + pixel
+            total = 2 * tl.load(here, pixel < plane, other=0).to(tl.float32) - total
         to = grad_x + group * (channels * plane) + channel[:, None] * plane + pixel
-        tl.store(to, tl.sum(sums, 0), (pixel < plane) & (channel < channels)[:, None])
+        tl.store(to, total, (pixel < plane) & (channel < channels)[:, None])
 
 
 @tuned([(32, 4, 4), (32, 8, 8), (32, 2, 2), (64, 4, 8)], _KEY)
@@ -159,6 +168,7 @@ def weight_gradient(
     SIDE: tl.constexpr,
     SCALE: tl.constexpr,
     DILATION: tl.constexpr,
+    SHARPEN: tl.constexpr,
     PIXELS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
@@ -190,7 +200,7 @@ def weight_gradient(
         mean = tl.zeros([SCALE, SCALE, 1, PIXELS], tl.float32)
     gradients = ()
     for tap in tl.static_range(SIDE * SIDE):
-        gradients += (tl.sum(sums[tap], 2, keep_dims=True),)
+        gradients += (tl.sum(sums[tap], 2, keep_dims=True) * (-1 if SHARPEN else 1),)
         if log_window is not None:
             logit = tl.load(kernels + tap * out_plane, valid, other=0).to(tl.float32)
             mean = tl.fma(tl.exp(logit + tl.load(log_window + tap) - away), gradients[tap], mean)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..backend import current_backend, kernels_for
+from ..memory import in_format_of, new_map
 from . import _cpu, _shifted, _triton
 from .reference import reassemble_reference
 
@@ -32,7 +33,8 @@ def reassemble(x: Tensor, weight: Tensor, groups: int = 1, scale: int = 1, dilat
         dilation: distance of neighbouring taps, pixels of ``x``, at least 1.
 
     Returns:
-        [B, C, H*scale, W*scale], dtype of ``x`` (float32 under autocast), contiguous; accumulated in float32 at least.
+        [B, C, H*scale, W*scale], dtype of ``x`` (float32 under autocast) and its memory format;
+        accumulated in float32 at least.
 
     Raises:
         ValueError: shapes, dtypes, groups, scale or dilation do not fit together.
@@ -76,12 +78,12 @@ def check_reassemble(x: Tensor, weight: Tensor, groups: int, scale: int, dilatio
 @torch.library.custom_op("dealias::reassemble", mutates_args=())
 def _reassemble(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1) -> Tensor:
     kernels = kernels_for("reassemble", KERNELS, x, weight, groups, scale) or _shifted
-    return kernels.forward(x, weight, groups, scale, dilation)
+    return in_format_of(x, kernels.forward(x, weight, groups, scale, dilation))
 
 
 @_reassemble.register_fake
 def _(x: Tensor, weight: Tensor, groups: int, scale: int, dilation: int = 1) -> Tensor:
-    return x.new_empty(x.shape[0], x.shape[1], x.shape[2] * scale, x.shape[3] * scale)
+    return new_map(x, x.shape[0], x.shape[1], x.shape[2] * scale, x.shape[3] * scale)
 
 
 @torch.library.custom_op("dealias::reassemble_backward", mutates_args=())
@@ -96,7 +98,8 @@ def _reassemble_backward(
     dilation: int = 1,
 ) -> tuple[Tensor, Tensor]:
     kernels = kernels_for("reassemble", KERNELS, x, weight, groups, scale) or _shifted
-    return kernels.backward(grad, x, weight, groups, scale, need_x, need_weight, dilation)
+    grads = kernels.backward(grad, x, weight, groups, scale, need_x, need_weight, dilation)
+    return gradients_in_format_of(x, grads, (need_x, need_weight))
 
 
 @_reassemble_backward.register_fake
@@ -110,7 +113,19 @@ def _(
     need_weight: bool,
     dilation: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    return x.new_empty(x.shape if need_x else (0,)), x.new_empty(weight.shape if need_weight else (0,))
+    return empty_gradients(x, weight, need_x, need_weight)
+
+
+def gradients_in_format_of(x: Tensor, grads: tuple[Tensor, Tensor], need: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
+    """Gradients to a map and to its kernels in the map's memory format; those not needed as they are."""
+    grad_x, grad_weight = (in_format_of(x, g) if needed else g for g, needed in zip(grads, need, strict=True))
+    return grad_x, grad_weight
+
+
+def empty_gradients(x: Tensor, weight: Tensor, need_x: bool, need_weight: bool) -> tuple[Tensor, Tensor]:
+    """What the gradients to a map and to its kernels look like."""
+    grad_x = new_map(x, *x.shape) if need_x else x.new_empty(0)
+    return grad_x, new_map(x, *weight.shape) if need_weight else x.new_empty(0)
 
 
 def _save(ctx: Any, inputs: tuple[Tensor, Tensor, int, int, int], output: Tensor) -> None:

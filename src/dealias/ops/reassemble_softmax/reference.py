@@ -10,8 +10,16 @@ from ..reassemble import reassemble_reference
 
 
 def reassemble_softmax_reference(
-    x: Tensor, logits: Tensor, kernel_size: int, window: Tensor | None, groups: int, scale: int, dilation: int = 1
+    x: Tensor,
+    logits: Tensor,
+    kernel_size: int,
+    window: Tensor | None,
+    groups: int,
+    scale: int,
+    dilation: int = 1,
+    sharpen: bool = False,
 ) -> Tensor:
     """Shapes and rules are those of :func:`~dealias.ops.reassemble_softmax`; differentiable, on any device."""
     kernels = kernel_normalize_reference(logits, kernel_size, window)
-    return reassemble_reference(x, kernels, groups, scale, dilation)
+    out = reassemble_reference(x, kernels, groups, scale, dilation)
+    return 2 * x - out if sharpen else out
