@@ -3,79 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
 
 import delaunay
 import spectra
 import unfolded
+import whole
 from dealias import ops
 from dealias.fusion import FreqFusion
 from dealias.fusion.freqfusion import hamming_2d
-from dealias.kernels import kernel_status
 from dealias.mixing import FreqMix
-from dealias.models import create_model
 from dealias.ops.warp import Warp, mesh_inverse, saliency_map
-
-OURS = "dealias"
-
-TORCH = "plain torch"
-"""Our own form without compiled kernels."""
+from problem import OURS, Case, Problem, on_inputs, random, smooth, with_and_without_kernels
 
 CUTOFF = 0.35
 """Cycles per sample, of the published filter and FreqMix."""
 
 LARGEST_FILTERED_MAP = 2**24
 """Elements of a map that the filter is measured on: the complex form holds several maps of twice the size."""
-
-Form = Callable[[], tuple[Tensor, ...]]
-"""One way to compute the outputs of a problem."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """The same function in several forms, :data:`OURS` first, and what its gradients are taken to and from.
-
-    The cotangents, one per output, are uneven, so that no error averages out in the gradients.
-    """
-
-    inputs: tuple[Tensor, ...]
-    forms: dict[str, Form]
-    backward: bool = True
-    """Whether gradients are compared and measured, too; rounding switches single rectifiers of a deep network."""
-    plain: Problem | None = None
-    """For a network: the same one, :data:`OURS`, without the parts measured. Timed along, compared with no form."""
-
-    @cached_property
-    def cotangents(self) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            outputs = self.forms[OURS]()
-        return tuple(torch.linspace(-1, 1, output.numel()).reshape(output.shape).to(output) for output in outputs)
-
-
-@dataclass(frozen=True)
-class Case:
-    area: str
-    name: str
-    build: Callable[[torch.device], Problem]
-
-
-def on_inputs(function: Callable[..., Tensor], *inputs: Tensor) -> Form:
-    return lambda: (function(*inputs),)
-
-
-def with_and_without_kernels(ours: Form, device: torch.device) -> dict[str, Form]:
-    """Our forms of an operator that has compiled kernels for the CPU; which run is up to :mod:`rows`."""
-    return {OURS: ours, TORCH: ours} if device.type == "cpu" and kernel_status().active else {OURS: ours}
-
-
-def random(device: torch.device, *shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(len(shape) + sum(shape))).to(device)
 
 
 def reassembly(device: torch.device, channels: int, size: tuple[int, int], kernel_size: int, scale: int) -> Problem:
@@ -110,25 +60,35 @@ def freqfusion(device: torch.device, channels: int, size: int, resample: bool = 
         nn.init.normal_(parameter, std=0.05)
     module = module.to(device)
     hr = random(device, 1, channels, size, size).requires_grad_()
-    lr = random(device, 1, channels, size // 2, size // 2).requires_grad_()
+    # Smooth: the gradient to a point jumps where it passes from pixel to pixel, and forms round positions differently.
+    lr = smooth(random(device, 1, channels, 6, 6), size // 2).requires_grad_()
 
     def peer() -> tuple[Tensor, ...]:
         with unfolded.instead_of_ours():
             return module(hr, lr)
 
-    # Gradients jump where a sample passes from pixel to pixel. Plain torch scales positions before it samples, which
-    # turns some of them: with resampling it is therefore not compared.
-    forms = {OURS: lambda: module(hr, lr)} if resample else with_and_without_kernels(lambda: module(hr, lr), device)
+    forms = with_and_without_kernels(lambda: module(hr, lr), device)
     return Problem((hr, lr, *module.parameters()), {**forms, "unfold": peer})
 
 
 def deformation(device: torch.device, channels: int, size: int, groups: int) -> Problem:
-    """DCNv3's operator against one sample by ``grid_sample`` per tap, our own plain form."""
+    """DCNv3's operator against torchvision's deformable convolution, depthwise with weights of 1.
+
+    That has its taps row by row and offsets (y, x).
+    """
     x = random(device, 1, channels, size, size).requires_grad_()
     offsets = random(device, 1, groups, 9, 2, size, size).requires_grad_()
     weights = random(device, 1, groups, 9, size, size).requires_grad_()
+
+    def peer() -> tuple[Tensor, ...]:
+        by_row = [tensor.unflatten(2, (3, 3)).transpose(2, 3).flatten(2, 3) for tensor in (offsets, weights)]
+        ones = x.new_ones(channels, 1, 3, 3)
+        given = (by_row[0].flip(3).flatten(1, 3), ones)
+        return (deform_conv2d(x, *given, padding=1, mask=by_row[1].flatten(1, 2)),)
+
     ours = on_inputs(ops.deformable_aggregation, x, offsets, weights)
-    return Problem((x, offsets, weights), with_and_without_kernels(ours, device))
+    forms = with_and_without_kernels(ours, device)
+    return Problem((x, offsets, weights), {**forms, "torchvision": peer})
 
 
 def filtering(
@@ -162,8 +122,8 @@ def inversion(device: torch.device, batch: int, size: int) -> Problem:
 
 def warping(device: torch.device, channels: int, size: int) -> Problem:
     """The published map of a saliency, features warped by it and warped back by its inverse; all of it smooth, too."""
-    smooth = partial(F.interpolate, size=(size, size), mode="bicubic", align_corners=False)
-    saliency, x = torch.exp(smooth(random(device, 1, 1, 6, 6))), smooth(random(device, 1, channels, 6, 6))
+    saliency = torch.exp(smooth(random(device, 1, 1, 6, 6), size))
+    x = smooth(random(device, 1, channels, 6, 6), size)
 
     def ours() -> tuple[Tensor, ...]:
         warp = Warp(saliency_map(saliency), (size, size))
@@ -171,27 +131,6 @@ def warping(device: torch.device, channels: int, size: int) -> Problem:
         return warped, warp.inverse().apply(warped)
 
     return Problem((saliency, x), {OURS: ours, "scipy": partial(delaunay.there_and_back, saliency, x)}, backward=False)
-
-
-def network(device: torch.device, size: int) -> Problem:
-    """The published UPerNet with filter and FreqMix on one image; beside it, the network without them."""
-    image = random(device, 1, 3, size, size)
-    ours, plain = (upernet(device, **parts) for parts in ({"prefilter": "daf", "mixer": "freqmix"}, {}))
-
-    def peer() -> tuple[Tensor, ...]:
-        with spectra.instead_of_ours():
-            return (ours(image),)
-
-    alone = Problem((image, *plain.parameters()), {OURS: on_inputs(plain, image)})
-    forms = {OURS: on_inputs(ours, image), "complex FFT": peer}
-    return Problem((image, *ours.parameters()), forms, backward=False, plain=alone)
-
-
-def upernet(device: torch.device, **parts: str) -> nn.Module:
-    """ResNet-50-C and 128 channels in the decoder; no branch starts at zero, so that all of it counts."""
-    torch.manual_seed(0)
-    options = {"decoder_channels": 128, "encoder_options": {"zero_init_last": False}}
-    return create_model("upernet", "resnet50c", released=True, **options, **parts).eval().to(device)
 
 
 FILTERED = [
@@ -229,5 +168,9 @@ CASES = (
     ),
     Case("warp", "inverse, 8 images at 128x128", partial(inversion, batch=8, size=128)),
     Case("warp", "there and back, 64 ch at 128x128", partial(warping, channels=64, size=128)),
-    Case("network", "UPerNet-R50 on 512x512", partial(network, size=512)),
+    Case("metrics", "hard pixels, 19 classes at 1024x2048", partial(whole.hard_pixels, size=(1024, 2048), classes=19)),
+    Case("loader", "64 photographs of 512x1024", partial(whole.loading, count=64, size=(512, 1024))),
+    Case("network", "UPerNet-R50 on 512x512", partial(whole.filtered_network, size=512)),
+    Case("training", "UPerNet-R18, 8 at 128x128", partial(whole.training, batch=8, size=128)),
+    Case("training", "the same, channels_last", partial(whole.training, batch=8, size=128, channels_last=True)),
 )

@@ -18,8 +18,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cases import CASES, OURS
+from cases import CASES
 from measure import copy_bandwidth
+from problem import OURS
 from results import circumstances, device_name, record, results_path
 from rows import FormsDiffer, measure_case
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The forms to compare with: every window copied out by ``F.unfold``, then one plain tensor expression.
+"""The forms to compare with: windows copied out by ``F.unfold``, points sampled by ``F.grid_sample``.
 
 They state each operator in a few lines, independently of :mod:`dealias.ops`, so they are the correctness gate as well.
 """
@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from math import isqrt
 from unittest.mock import patch
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -37,10 +38,17 @@ def kernel_normalize(logits: Tensor, kernel_size: int, window: Tensor | None = N
 
 
 def reassemble_softmax(
-    x: Tensor, logits: Tensor, kernel_size: int, window: Tensor | None = None, groups: int = 1, scale: int = 1
+    x: Tensor,
+    logits: Tensor,
+    kernel_size: int,
+    window: Tensor | None = None,
+    groups: int = 1,
+    scale: int = 1,
+    sharpen: bool = False,
 ) -> Tensor:
-    """The two above, one after the other."""
-    return reassemble(x, kernel_normalize(logits, kernel_size, window), groups, scale)
+    """The two above, one after the other; ``sharpen``: twice the map minus them."""
+    smooth = reassemble(x, kernel_normalize(logits, kernel_size, window), groups, scale)
+    return x + (x - smooth) if sharpen else smooth
 
 
 def local_similarity(x: Tensor, kernel_size: int = 3, dilation: int = 2, metric: str = "cosine") -> Tensor:
@@ -54,13 +62,23 @@ def local_similarity(x: Tensor, kernel_size: int = 3, dilation: int = 2, metric:
     return F.cosine_similarity(windows[:, :, others], x[:, :, None], dim=1)
 
 
+def point_sample(x: Tensor, points: Tensor) -> Tensor:
+    """Bilinear samples of every group at its points, border pixels repeated (DySample, arXiv:2308.15085)."""
+    groups, size = points.shape[1], torch.tensor([x.shape[-1], x.shape[-2]], device=x.device)
+    planes = x.reshape(x.shape[0] * groups, -1, *x.shape[-2:])
+    grid = (2 * points.flatten(0, 1).movedim(1, -1) + 1) / size - 1
+    sampled = F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return sampled.reshape(*x.shape[:2], *points.shape[-2:])
+
+
 @contextmanager
 def instead_of_ours() -> Iterator[None]:
-    """Let FreqFusion run on the unfolded operators."""
+    """Let FreqFusion run on these operators."""
     with ExitStack() as stack:
         for module, operator in (
             ("freqfusion", reassemble_softmax),
             ("similarity_sampler", local_similarity),
+            ("offsets", point_sample),
         ):
             stack.enter_context(patch(f"dealias.fusion.{module}.{operator.__name__}", operator))
         yield

@@ -114,6 +114,7 @@ def test_configuration_is_plain_and_complete():
         "encoder_options": {"channels": [8, 16, 24, 32], "act_layer": "gelu"},
         "drop_path_rate": 0.0,
         "output_stride": 32,
+        "activation_checkpointing": False,
         "decoder_channels": 16,
         "dropout": 0.1,
         "auxiliary": False,

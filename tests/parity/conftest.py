@@ -112,13 +112,24 @@ def follows(within) -> Callable[..., None]:
         loss = sum((outputs[name] * cotangent.to(dtype)).sum() for name, cotangent in record["cotangents"].items())
         found = dict(zip(leaves, torch.autograd.grad(loss, leaves.values(), allow_unused=True), strict=True))
         for group in ("grads", "param_grads"):
+            usual = usual_rounding(record["fp32_vs_fp64"], group)
             for name, recorded in record.get(group, {}).items():
                 if recorded is None:
                     assert found[f"{group}.{name}"] is None
                 else:
-                    within(found[f"{group}.{name}"], recorded, written.get(f"{group}.{name}", 0.0))
+                    rounding = max(written.get(f"{group}.{name}", 0.0), usual * recorded.abs().max().item())
+                    within(found[f"{group}.{name}"], recorded, rounding)
 
     return check
+
+
+def usual_rounding(written: dict[str, dict[str, float]], group: str) -> float:
+    """The largest relative float32-float64 difference among a group's gradients.
+
+    Single gradients of few numbers are closer than that by chance: other threads add up in another order.
+    """
+    of_group = [each for key, each in written.items() if key.startswith(f"{group}.") and each.get("ref_max")]
+    return max((each["max_abs"] / each["ref_max"] for each in of_group), default=0.0)
 
 
 KEPT = ("num_batches_tracked", "hamming", "init_pos", "filt", ".bases", "dwt.")

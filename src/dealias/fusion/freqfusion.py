@@ -19,6 +19,7 @@ from ..ops import kernel_normalize, reassemble_softmax
 from .attention import spatial_attention
 from .base import Fusion
 from .init import init_xavier
+from .joint import convolve_jointly
 from .kernel_encoder import init_last_layer, kernel_encoder
 from .similarity_sampler import SimilaritySampler
 from .wavelet import WaveletSplit
@@ -200,10 +201,11 @@ class FreqFusion(Fusion):
         if high is not None:
             fine = self._sharpen(fine, high)
         low = self.lowpass_encoder(fine if low_band is None else low_band)
-        low = low + self._reassemble_low(self.lowpass_encoder(coarse), low, scale=2)
-        high_coarse = self._encode_highpass(coarse)
-        if high is not None and high_coarse is not None:
-            high = high + self._reassemble_low(high_coarse, low, scale=2)
+        encoders = [self.lowpass_encoder, *([] if self.highpass_encoder is None else [self.highpass_encoder])]
+        low_coarse, *high_coarse = convolve_jointly(coarse, *encoders)
+        low = low + self._reassemble_low(low_coarse, low, scale=2)
+        if high is not None:
+            high = high + self._reassemble_low(high_coarse[0], low, scale=2)
         return low, high, fine
 
     def _decompose(self, fine: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import local_similarity
+from .joint import convolve_jointly
 from .offsets import initial_positions, sample_at_offsets
 
 _SIMILARITY_DILATION = 2
@@ -82,18 +83,18 @@ class SimilaritySampler(nn.Module):
         Returns:
             [B, C, h*scale, w*scale]; border pixels of ``feature`` repeat outside.
         """
-        direction_hr, scope_hr = self._features(self.norm_hr(hr))
-        direction_lr, scope_lr = self._features(self.norm_lr(lr))
-        direction = self.lr_offset(direction_lr) + F.pixel_unshuffle(self.hr_offset(direction_hr), self.scale)
+        direction_hr, *scope_hr = self._predict(self.norm_hr(hr), self.hr_offset, self.hr_scope)
+        direction_lr, *scope_lr = self._predict(self.norm_lr(lr), self.lr_offset, self.lr_scope)
+        direction = direction_lr + F.pixel_unshuffle(direction_hr, self.scale)
         scope: Tensor | float = 0.25
-        if self.lr_scope is not None and self.hr_scope is not None:
-            scope = torch.sigmoid(self.lr_scope(scope_lr) + F.pixel_unshuffle(self.hr_scope(scope_hr), self.scale))
+        if scope_hr:
+            scope = torch.sigmoid(scope_lr[0] + F.pixel_unshuffle(scope_hr[0], self.scale))
         return sample_at_offsets(feature, direction * scope + self.positions, self.groups, self.scale)
 
-    def _features(self, guide: Tensor) -> tuple[Tensor, Tensor]:
-        """What the direction and the scope convolutions see of a guide."""
+    def _predict(self, guide: Tensor, offset: nn.Module, scope: nn.Module | None) -> tuple[Tensor, ...]:
+        """A guide's part of the direction and, with a dynamic scope, of the scope."""
         similarity = local_similarity(guide, self.local_window, _SIMILARITY_DILATION)
         if self.direction_feat == "sim":
-            return similarity, guide
+            return (offset(similarity),) if scope is None else (offset(similarity), scope(guide))
         both = torch.cat([guide, similarity], dim=1)
-        return both, both
+        return convolve_jointly(both, offset, *([] if scope is None else [scope]))
