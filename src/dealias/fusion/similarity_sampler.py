@@ -36,6 +36,7 @@ class SimilaritySampler(nn.Module):
         ValueError: unknown ``direction_feat``, or too few channels for the norm.
     """
 
+    positions: Tensor
     lr_scope: nn.Module | None
     hr_scope: nn.Module | None
 

@@ -42,7 +42,6 @@ def backward(
         planes.new_zeros(shape if needed else (0,))
         for shape, needed in zip((planes.shape, offsets.shape, weights.shape), need, strict=True)
     )
-    pixels = offset_scale / _half_size(planes)
     for tap, grid in enumerate(_grids(planes, offsets, geometry, offset_scale)):
         if need[2]:
             sampled = torch.grid_sampler_2d(planes, grid, _BILINEAR, _ZEROS, False)
@@ -54,7 +53,9 @@ def backward(
             if need[0]:
                 grad_planes += to_planes
             if need[1]:
-                grad_offsets[:, :, tap] = (to_grid * pixels).movedim(-1, 1).unflatten(0, weights.shape[:2])
+                for axis, size in enumerate(_width_and_height(planes)):
+                    in_pixels = to_grid[..., axis] * (2 * offset_scale / size)
+                    grad_offsets[:, :, tap, axis] = in_pixels.unflatten(0, weights.shape[:2])
     grad_x = grad_planes.reshape(x.shape) if need[0] else grad_planes
     return grad_x.to(x.dtype), grad_offsets.to(offsets.dtype), grad_weights.to(weights.dtype)
 
@@ -68,10 +69,11 @@ def _planes(x: Tensor, offsets: Tensor) -> Tensor:
 
 def _grids(planes: Tensor, offsets: Tensor, geometry: Geometry, offset_scale: float) -> Iterator[Tensor]:
     """Every tap's points as grid_sample takes them: [B*groups, OH, OW, 2], the map's outer edges at -1 and 1."""
-    half_size = _half_size(planes)
+    sizes = _width_and_height(planes)
     for points in tap_points(offsets.to(planes.dtype), geometry, offset_scale):
-        yield (points.flatten(0, 1).movedim(1, -1) + 0.5) / half_size - 1
+        places = points.flatten(0, 1).unbind(1)
+        yield torch.stack([(p + 0.5) / (size / 2) - 1 for p, size in zip(places, sizes, strict=True)], -1)
 
 
-def _half_size(planes: Tensor) -> Tensor:
-    return planes.new_tensor([planes.shape[-1] / 2, planes.shape[-2] / 2])
+def _width_and_height(planes: Tensor) -> tuple[int, int]:
+    return planes.shape[-1], planes.shape[-2]

@@ -54,4 +54,5 @@ def tap_points(offsets: Tensor, geometry: Geometry, offset_scale: float) -> Iter
     x, y = (start + geometry.stride * torch.arange(n, device=offsets.device) for n in (width, height))
     centres = torch.stack(torch.broadcast_tensors(x, y[:, None])).to(offsets.dtype)
     for index, tap in enumerate(geometry.taps(offsets.shape[2])):
-        yield centres + offset_scale * (offsets[:, :, index] + centres.new_tensor(tap)[:, None, None])
+        moved = [place + distance for place, distance in zip(offsets[:, :, index].unbind(2), tap, strict=True)]
+        yield centres + offset_scale * torch.stack(moved, dim=2)

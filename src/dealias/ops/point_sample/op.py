@@ -87,8 +87,8 @@ def _point_sample_backward(
     grad_x = in_format_of(x, grad_planes.reshape(x.shape).to(x.dtype)) if need_x else x.new_empty(0)
     if not need_points:
         return grad_x, points.new_empty(0)
-    pixels = grad_grid / _half_size(x, grad_grid)
-    return grad_x, pixels.movedim(-1, 1).reshape(points.shape).to(points.dtype).contiguous()
+    in_pixels = [g / (size / 2) for g, size in zip(grad_grid.unbind(-1), _width_and_height(x), strict=True)]
+    return grad_x, torch.stack(in_pixels, dim=1).reshape(points.shape).to(points.dtype)
 
 
 @_point_sample_backward.register_fake
@@ -107,12 +107,12 @@ def _planes(x: Tensor, points: Tensor) -> Tensor:
 def _grid(x: Tensor, points: Tensor) -> Tensor:
     """The points as grid_sample takes them: [B*groups, OH, OW, 2], the map's outer edges at -1 and 1."""
     wide = torch.promote_types(x.dtype, points.dtype)
-    pixels = points.to(wide).flatten(0, 1).movedim(1, -1)
-    return (pixels + 0.5) / _half_size(x, pixels) - 1
+    places = points.to(wide).flatten(0, 1).unbind(1)
+    return torch.stack([(p + 0.5) / (size / 2) - 1 for p, size in zip(places, _width_and_height(x), strict=True)], -1)
 
 
-def _half_size(x: Tensor, like: Tensor) -> Tensor:
-    return like.new_tensor([x.shape[-1] / 2, x.shape[-2] / 2])
+def _width_and_height(x: Tensor) -> tuple[int, int]:
+    return x.shape[-1], x.shape[-2]
 
 
 def _save(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
