@@ -18,8 +18,8 @@ def convolve_jointly(x: Tensor, *convolutions: nn.Module) -> tuple[Tensor, ...]:
     >>> [tuple(made.shape) for made in convolve_jointly(torch.zeros(1, 2, 4, 5), *convolutions)]
     [(1, 3, 4, 5), (1, 1, 4, 5)]
     """
-    dense = [conv for conv in convolutions if isinstance(conv, nn.Conv2d) and conv.groups == 1]
-    if len(dense) < len(convolutions) or len({_geometry(conv) for conv in dense}) != 1 or dense[0].padding_mode != "zeros":
+    dense = [conv for conv in convolutions if isinstance(conv, nn.Conv2d) and _is_dense(conv)]
+    if len(dense) < len(convolutions) or len({_geometry(conv) for conv in dense}) != 1:
         return tuple(conv(x) for conv in convolutions)
     first = dense[0]
     weight = torch.cat([conv.weight for conv in dense])
@@ -28,5 +28,9 @@ def convolve_jointly(x: Tensor, *convolutions: nn.Module) -> tuple[Tensor, ...]:
     return joined.split([conv.out_channels for conv in dense], dim=1)
 
 
+def _is_dense(conv: nn.Conv2d) -> bool:
+    return conv.groups == 1 and conv.padding_mode == "zeros"
+
+
 def _geometry(conv: nn.Conv2d) -> tuple[object, ...]:
-    return conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.padding_mode, conv.bias is None
+    return conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.bias is None
