@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench gpu clean
+.PHONY: help demo test check bench gpu docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,11 +30,15 @@ check: $(VENV)/.installed-all  ## lint, formatting, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/.installed-all  ## speed and memory against unfolded and complex forms, written to benchmarks/results
+bench: $(VENV)/.installed-all  ## speed and memory against other forms, and how they grow, written to benchmarks/results
 	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python benchmarks/growth.py
 
 gpu: $(VENV)/.installed-all  ## on a CUDA machine: GPU tests, benchmarks, CamVid comparison; skips what is already recorded
 	@$(BIN)/python benchmarks/gpu.py
+
+docs: $(VENV)/.installed-all  ## build the documentation into site/; links and docstrings are checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:  ## remove the environment and caches; runs/ and benchmarks/results stay
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 import torch
 
+import growth
 import run
 from results import REPOSITORY, device_name, record, results_path
 
@@ -40,6 +41,8 @@ def main() -> int:
         return 1
     say("benchmarks")
     passed = run.main(["--device", "cuda", "--missing"]) == 0
+    if not recorded("growth", device):
+        growth.main(["--device", "cuda"])
     for name, arguments in COMPARISONS.items():
         passed = compared(name, arguments, device) and passed
     return 0 if passed else 1
