@@ -32,6 +32,8 @@ MODULES = {
     "compare": ("train variants of a model with paired seeds and compare them", "dealias.commands.compare"),
     "evaluate": ("score label files of any tool against ground truth", "dealias.commands.evaluate"),
     "analyze": ("show where in a network and in images aliasing arises", "dealias.commands.analyze"),
+    "convert": ("make a model file of a published checkpoint", "dealias.commands.convert"),
+    "export": ("write a network as ONNX, torch.export program or compiled package", "dealias.commands.export"),
     "info": ("show parameters, operations, memory and time of a network", "dealias.commands.info"),
     "report": ("write one page about finished runs", "dealias.commands.report"),
     "data": ("check a data set", "dealias.commands.data"),

@@ -17,6 +17,7 @@ class Network:
     """Stands for a predictor: the classes of an image are its red channel, modulo 7."""
 
     palette = ((0, 0, 0),) * 7
+    by_rows = False
 
     def __init__(self):
         self.begun = 0

@@ -27,6 +27,10 @@ _IMAGE_MULTIPLES = dict.fromkeys(_SWIN, 4) | {"dla": 32, "hrnet": 32, "hieradet_
 _ONE_SIZE = ("byoanet", "coat", "efficientformer", "efficientformer_v2", "gcvit", "hiera", "maxxvit")
 
 
+# arguments by which timm reads or downloads weights: a stored configuration must not lead it to any
+_SOURCES = ("cache_dir", "checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay")
+
+
 class TimmEncoder(nn.Module):
     """The feature pyramid of a timm backbone.
 
@@ -72,6 +76,8 @@ class TimmEncoder(nn.Module):
         check_name(name, pretrained=weights == "imagenet")
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
+        if found := sorted(set(options or {}).intersection(_SOURCES)):
+            raise ValueError(f"options of a backbone cannot say where weights are, got {found}; use weights")
         self.strides = _pyramid_strides(output_stride)
         arguments = _arguments(name, in_channels, drop_path_rate, output_stride) | dict(options or {})
         body = _build(name, weights == "imagenet", arguments)

@@ -17,6 +17,7 @@ TRANSFORMERS = "transformers"
 """What the names of these encoders begin with: ``transformers_swin`` has transformers' model type ``swin``."""
 
 _SIDE = 64  # of the image on which the strides are measured
+_OF_TIMM = "timm_backbone"  # which timm makes by its own name, without looking for it on a hub
 
 
 class TransformersEncoder(nn.Module):
@@ -93,8 +94,9 @@ def create_transformers_encoder(
     except ImportError as error:
         raise ImportError(f"{name!r} needs transformers: pip install 'dealias[mask2former]'") from error
     kind, options = name.removeprefix(f"{TRANSFORMERS}_"), dict(options or {})
-    if kind not in KNOWN:
-        raise ValueError(f"transformers has no backbone {kind!r}; it has: {', '.join(KNOWN)}")
+    kinds = [known for known in KNOWN if known != _OF_TIMM]
+    if kind not in kinds:
+        raise ValueError(f"transformers has no backbone {kind!r}; it has: {', '.join(kinds)}")
     if weights is not None:
         raise ValueError(f"{name!r} starts with random weights: weights must be None, got {weights!r}")
     known = {field.name for field in fields(CONFIG_MAPPING[kind])} | {"out_features", "out_indices"}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import timm
 import torch
 from timm.models import adapt_input_conv, load_state_dict
 from torch import Tensor, nn
+
+from dealias._archives import check_archive
 
 _SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -82,13 +85,17 @@ def _load(network: nn.Module, weights: Mapping[str, Tensor], problems: list[str]
     if problems:
         shown = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
         raise ValueError(f"{complaint}: {shown}")
-    network.load_state_dict(weights, strict=False)
+    try:
+        network.load_state_dict(weights, strict=False)
+    except RuntimeError as error:  # tensors without values, or of a layout that cannot be copied
+        raise ValueError(f"{complaint}: {error}") from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     if path.suffix not in _SUFFIXES or not path.is_file():
         raise ValueError(f"weights must be None, 'imagenet' or an existing file ({', '.join(_SUFFIXES)}), got '{path}'")
     try:
+        check_archive(path)
         state = load_state_dict(str(path), weights_only=True)
     except Exception as error:  # a damaged file can raise nearly anything: the readers do not share an exception class
         raise ValueError(f"{path} cannot be read as weights: {error}") from error
@@ -107,4 +114,5 @@ def _feature_key(key: str, own: Collection[str]) -> str | None:
 def _adapt_first_conv(weights: dict[str, Tensor], own: Mapping[str, Tensor], key: str) -> None:
     """Fit the first convolution to the number of image channels, in place."""
     if key in weights and weights[key].ndim == 4 and weights[key].shape[1] != own[key].shape[1]:
-        weights[key] = adapt_input_conv(own[key].shape[1], weights[key]).to(weights[key].dtype)
+        with suppress(AssertionError, NotImplementedError):  # of other numbers than 1 and 3: reported as misshapen
+            weights[key] = adapt_input_conv(own[key].shape[1], weights[key]).to(weights[key].dtype)

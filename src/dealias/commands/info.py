@@ -9,22 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dealias.commands.complexity import add_measuring
-from dealias.commands.values import mapping
+from dealias.commands.network import add_network, open_network
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from dealias.models import SegmentationModel
 
 _DESCRIPTION = """\
 Show what a network costs, as a whole and by its parts: parameters, multiply-adds, the most memory that a forward pass
 holds, the memory that it keeps for the backward pass, and its time. The network is run a few times on noise.
 
-MODEL is an architecture (see dealias list) or the checkpoint of a dealias run, such as runs/NAME/checkpoints/best.ckpt.
+MODEL is an architecture (see dealias list) or the checkpoint of a dealias run, such as runs/NAME/checkpoints/best.ckpt,
+or a model file of dealias convert.
 
 Papers mostly print multiply-adds as "FLOPs"; torch counts two FLOPs for each. Both are shown, under these names."""
-
-_NETWORK_OPTIONS = ("encoder", "fusion", "prefilter", "mixer", "modulation", "classes", "model_options")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,18 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", nargs="?", metavar="MODEL", help="architecture, or checkpoint file")
     text = "show versions, device, threads and what computes the operators of dealias"
     parser.add_argument("--system", action="store_true", help=text)
-    network = parser.add_argument_group("network, of an architecture")
-    network.add_argument("--encoder", metavar="NAME", help="backbone (default: resnet50)")
-    network.add_argument("--fusion", metavar="NAME", help="at upsampling (default: bilinear)")
-    network.add_argument("--prefilter", metavar="NAME", help="before stages 2-4 (default: none)")
-    network.add_argument("--mixer", metavar="NAME", help="in the blocks of stages 2-4 (default: none)")
-    network.add_argument("--modulation", metavar="NAME", help="before stages 2-4 (default: none)")
-    network.add_argument("--classes", type=int, metavar="N", help="number of classes (default: 19)")
-    text = (
-        'further arguments of create_model, such as \'{"decoder_channels": 128, "auxiliary": true, '
-        '"fusion_options": {"compressed_channels": 32}}\''
-    )
-    network.add_argument("--model-options", type=mapping, metavar="JSON", help=text)
+    add_network(parser)
     measuring = parser.add_argument_group("measuring")
     add_measuring(measuring, "images")
     measuring.add_argument("--batch", type=int, default=1, metavar="N", help="images at once (default: 1)")
@@ -85,7 +71,7 @@ def _show_network(console: Console, args: argparse.Namespace, device: str) -> di
     from dealias.evaluation.console import progress_bar
     from dealias.train.run_directory import environment
 
-    network = _network(args)
+    network, _ = open_network(args.model, args)
     if args.batch < 1:
         raise ValueError(f"--batch must be at least 1, got {args.batch}")
     images = torch.randn(args.batch, network.config["in_channels"], *args.size)
@@ -116,40 +102,6 @@ def _show_system(console: Console, device: str) -> dict[str, Any]:
         backends.add_row(backend["operator"], backend["backend"], backend["reason"])
     console.print(backends)
     return facts
-
-
-def _network(args: argparse.Namespace) -> SegmentationModel:
-    """The network that the arguments name.
-
-    Raises:
-        ValueError: there is no such architecture or file, or as in ``create_model``.
-    """
-    from dealias.models import create_model, list_models
-
-    options = {name: value for name in _NETWORK_OPTIONS if (value := vars(args)[name]) is not None}
-    if args.model not in list_models():
-        return _from_checkpoint(Path(args.model), options, list_models())
-    if "encoder" in options:
-        options["encoder_name"] = options.pop("encoder")
-    further = options.pop("model_options", {})
-    twice = sorted(set(options) & set(further))
-    if twice:
-        raise ValueError(f"--model-options repeats {', '.join(twice)}, which has an option of its own")
-    try:
-        return create_model(args.model, **options, **further)
-    except TypeError as error:
-        raise ValueError(f"--model-options: {error}") from error
-
-
-def _from_checkpoint(path: Path, options: Mapping[str, Any], known: list[str]) -> SegmentationModel:
-    if not path.is_file():
-        raise ValueError(f"no architecture and no file: {path}; known architectures: {', '.join(known)}")
-    if options:
-        given = ", ".join("--" + name.replace("_", "-") for name in options)
-        raise ValueError(f"{path} says itself what its network is; leave {given} out")
-    from dealias.train import load_checkpoint
-
-    return load_checkpoint(path)[0]
 
 
 def _name(config: Mapping[str, Any]) -> str:

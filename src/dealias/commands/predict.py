@@ -22,6 +22,10 @@ IMAGE is a file, a folder (images in it and its sub-folders) or a pattern in quo
 is the path of an image below the folder or the fixed part of the pattern, so sub-folders are kept. No file is ever
 replaced: outputs must lie apart from the images, and an earlier prediction is only added to, by --resume.
 
+Large images take a --window: then no more of an image than one row of windows is in memory as numbers, besides its
+pixels, so that 100 megapixels are segmented in less than 4 GB. Whole images of more than 67 megapixels are refused, and
+any of more than 179.
+
 Images that cannot be read, or are smaller than 32 x 32, do not stop the others: all of them are listed at the end with
 the reason, also in DIR/problems.txt, and the exit code is 2."""
 
@@ -35,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder or pattern")
-    text = "checkpoint of a dealias run, such as runs/NAME/checkpoints/best.ckpt"
+    text = "checkpoint of a dealias run, such as runs/NAME/checkpoints/best.ckpt, or a model file of dealias convert"
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help=text)
     files = parser.add_argument_group("files")
     text = "folder of the prediction (default: a new one, runs/<date>-<time>-predict)"

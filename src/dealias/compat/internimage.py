@@ -15,12 +15,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from dealias.backbones import INTERNIMAGES, InternImage, create_internimage
-from dealias.models import SegmentationModel, create_model
+from dealias.models import create_model
 
 from . import upernet
 from .internimage_names import rules_of
-from .published import tensors
-from .renaming import load_renamed, published_name, shape_of
+from .plan import Plan, encoder_part
+from .renaming import published_name, shape_of, tensors
 
 _CLASSIFIER = re.compile(r"^(conv_head|head|fc_norm|clip_projector|dcnv3_head_x[34])\.")
 """What classification networks have beside the backbone."""
@@ -32,7 +32,7 @@ _NORM_EVERY = 6
 """Blocks of the third level between two of its norms, in the published networks that have them."""
 
 
-def load(
+def plan(
     state_dict: Mapping[str, Tensor],
     *,
     offset_scale: float | None = None,
@@ -40,8 +40,8 @@ def load(
     norm_position: str | None = None,
     norms_after: Sequence[int] | None = None,
     remove_center: bool = False,
-) -> SegmentationModel | InternImage:
-    """Build the network of a published checkpoint and load its weights.
+) -> Plan:
+    """Build the network of a published checkpoint: a segmentation network, or a backbone alone.
 
     Args:
         state_dict: tensors by their published names: of a segmentation network with UPerNet (``backbone``,
@@ -53,27 +53,24 @@ def load(
         norms_after: blocks of the third level with a norm of their own; None: every sixth, as published.
         remove_center: the kernels have no central tap.
 
-    Returns:
-        The segmentation network, or the backbone alone.
-
     Raises:
         ValueError: another network than the published ones.
     """
     weights = _under_backbone(state_dict)
+    left_out = {key: "of a classifier" for key in state_dict if key not in weights and f"backbone.{key}" not in weights}
     told = {"offset_scale": offset_scale, "activation": activation, "norm_position": norm_position}
     arguments = _encoder(weights, told, norms_after, remove_center)
-    weights = _used(weights, arguments)
-    if not any(key.startswith(_HEADS) for key in weights):
-        encoder = _backbone(arguments)
-        load_renamed(nn.ModuleDict({"encoder": encoder}), weights, rules_of(encoder))
-        return encoder.eval()
-    network = create_model("upernet", **arguments, **upernet.find_heads(weights))
-    load_renamed(network, weights, rules_of(network.encoder))
-    return network.eval()
+    used = _used(weights, arguments)
+    left_out |= {key: "never read" for key in weights if key not in used}
+    if any(key.startswith(_HEADS) for key in weights):
+        network = create_model("upernet", **arguments, **upernet.find_heads(weights))
+        return Plan(network, used, rules_of(network.encoder), left_out)
+    encoder = _backbone(arguments)
+    return Plan(nn.ModuleDict({"encoder": encoder}), used, rules_of(encoder), left_out, part=encoder_part(arguments))
 
 
 def to_published(network: nn.Module) -> dict[str, Tensor]:
-    """The other way round: the weights of what :func:`load` gives by their published names, ``backbone.`` included."""
+    """The other way round: the weights of what :func:`plan` gives by their published names, ``backbone.`` included."""
     whole = nn.ModuleDict({"encoder": network}) if isinstance(network, InternImage) else network
     rules = rules_of(whole.get_submodule("encoder"))
     return {published_name(key, rules): value for key, value in whole.state_dict().items()}
@@ -86,13 +83,15 @@ def encoder_weights(state_dict: Mapping[str, Any], **options: Any) -> dict[str, 
 
     Args:
         state_dict: what ``torch.load(path, weights_only=True)`` gives for a backbone or a segmentation network.
-        options: of :func:`load`.
+        options: of :func:`plan`.
 
     Raises:
         ValueError: keys and shapes that do not fit; lists them by their published names.
     """
     backbone = {key: value for key, value in tensors(state_dict).items() if not key.startswith(_HEADS)}
-    return load(backbone, **options).state_dict()
+    found = plan(backbone, **options)
+    found.load()
+    return found.module.state_dict()
 
 
 def _under_backbone(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

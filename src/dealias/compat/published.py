@@ -10,8 +10,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-LAYOUTS: dict[str, str] = {"seg-aliasing": "seg_aliasing", "segnext": "segnext", "internimage": "internimage"}
-"""The module of this package that knows a layout: it has ``load(state_dict, *, options) -> network``."""
+from .plan import Plan
+from .renaming import tensors
+
+LAYOUTS: dict[str, str] = {
+    "seg-aliasing": "seg_aliasing",
+    "segnext": "segnext",
+    "internimage": "internimage",
+    "mmdet": "mmdet",
+    "mask2former": "mask2former",
+    "module": "modules",
+}
+"""The module of this package that knows a layout: it has ``plan(state_dict, *, options)``, see :class:`.plan.Plan`."""
 
 
 def load_published(state_dict: Mapping[str, Any], layout: str = "seg-aliasing", **options: Any) -> nn.Module:
@@ -22,34 +32,35 @@ def load_published(state_dict: Mapping[str, Any], layout: str = "seg-aliasing", 
             ``state_dict`` or ``model``, with or without the ``module.`` of parallel training.
         layout: one of :data:`LAYOUTS`.
         options: what the checkpoint does not tell, see the layout's function, such as
-            :func:`dealias.compat.seg_aliasing.load`.
+            :func:`dealias.compat.seg_aliasing.plan`.
 
     Returns:
-        The network, in evaluation mode, on the CPU.
+        The network, in evaluation mode, on the CPU; or the backbone, where the checkpoint is one.
 
     Raises:
         ValueError: unknown layout or option, or keys and shapes that do not fit; lists them by their published names.
     """
+    found = plan_published(tensors(state_dict), layout, options)
+    found.load()
+    return found.module
+
+
+def plan_published(weights: Mapping[str, Tensor], layout: str, options: Mapping[str, Any]) -> Plan:
+    """Build the network of a published checkpoint and find the place of every tensor.
+
+    Args:
+        weights: tensors by their published names.
+        layout: one of :data:`LAYOUTS`.
+        options: as of :func:`load_published`.
+
+    Raises:
+        ValueError: unknown layout or option, or no checkpoint of this layout.
+    """
     if layout not in LAYOUTS:
         raise ValueError(f"unknown layout {layout!r}; known: {', '.join(LAYOUTS)}")
-    load = import_module(f".{LAYOUTS[layout]}", __package__).load  # not before: networks need more than torch
-    accepted = [p.name for p in inspect.signature(load).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    plan = import_module(f".{LAYOUTS[layout]}", __package__).plan  # not before: networks need more than torch
+    accepted = [p.name for p in inspect.signature(plan).parameters.values() if p.kind is p.KEYWORD_ONLY]
     unknown = sorted(set(options) - set(accepted))
     if unknown:
         raise ValueError(f"layout {layout!r} has no option {', '.join(unknown)}; it accepts: {', '.join(accepted)}")
-    return load(tensors(state_dict), **options)
-
-
-def tensors(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, bare or under a key, with or without the ``module.`` of parallel training.
-
-    The key is ``state_dict``, or ``model`` as in files of classifiers.
-
-    Raises:
-        ValueError: there are none, or other things with them.
-    """
-    state = checkpoint.get("state_dict", checkpoint.get("model", checkpoint))
-    strangers = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
-    if strangers or not state:
-        raise ValueError(f"the checkpoint must hold tensors by key, found {', '.join(strangers[:5]) or 'nothing'}")
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    return plan(weights, **options)

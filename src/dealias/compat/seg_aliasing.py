@@ -19,16 +19,11 @@ from dealias.filters.blur import binomial_kernel
 from dealias.models import SegmentationModel, create_model
 
 from . import upernet
-from .renaming import Rules, load_renamed, published_name, shape_of
+from .plan import Plan
+from .renaming import Rules, published_name, shape_of
+from .resnet import find_resnet
 
-_ENCODERS = {
-    (False, (2, 2, 2, 2)): "resnet18",
-    (False, (3, 4, 6, 3)): "resnet34",
-    (True, (3, 4, 6, 3)): "resnet50c",
-    (True, (3, 4, 23, 3)): "resnet101c",
-    (True, (3, 8, 36, 3)): "resnet152c",
-}
-"""timm's names by whether the blocks are bottlenecks and by their number in each stage."""
+_UNTOLD = "whether de-aliasing filters are before its strides: give the option prefilter, 'daf', or 'none' for a ResNet"
 
 _MIXER = r"^encoder\.body\.(layer\d\.\d+)\.conv2\.mixer\."
 _RULES: Rules = {
@@ -45,14 +40,14 @@ _RULES: Rules = {
 }
 
 
-def load(
+def plan(
     state_dict: Mapping[str, Tensor],
     *,
     prefilter: str | None = None,
     prefilter_options: Mapping[str, Any] | None = None,
     released: bool = True,
-) -> SegmentationModel:
-    """Build the network of a published checkpoint and load its weights.
+) -> Plan:
+    """Build the network of a published checkpoint.
 
     Args:
         state_dict: tensors by their published names.
@@ -78,12 +73,13 @@ def load(
         mixer="freqmix" if any(".att." in key for key in weights) else None,
         released=released,
     )
-    load_renamed(network, weights, _RULES)
-    return network.eval()
+    known = found or prefilter or network.config["mixer"]
+    left_out = dict.fromkeys(blurs, "fixed, computed here")
+    return Plan(network, weights, _RULES, left_out, untold="" if known else _UNTOLD)
 
 
 def to_published(network: SegmentationModel) -> dict[str, Tensor]:
-    """The other way round: the weights of a network that :func:`load` made, by their published names."""
+    """The other way round: the weights of a network that :func:`plan` made, by their published names."""
     weights = {published_name(key, _RULES): value for key, value in network.state_dict().items()}
     for key, module in network.named_modules():
         if isinstance(module, Blur):
@@ -109,14 +105,10 @@ def _find_prefilter(blurs: Mapping[str, Tensor], weights: Mapping[str, Tensor]) 
 def _encoder(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     """The arguments of ``create_model`` for the backbone."""
     stem = shape_of(weights, "backbone.stem.0.weight")
-    blocks = {m.groups() for key in weights if (m := re.match(r"backbone\.layer(\d)\.(\d+)\.", key))}
-    depths = tuple(sum(layer == str(i) for layer, _ in blocks) for i in (1, 2, 3, 4))
-    kind = ("backbone.layer1.0.conv3.weight" in weights, depths)
-    if kind not in _ENCODERS:
-        known = ", ".join(f"{'-'.join(map(str, depths))} ({name})" for (_, depths), name in _ENCODERS.items())
-        raise ValueError(f"the backbone must have stages of {known} blocks, found {'-'.join(map(str, depths))}")
+    name = find_resnet(weights)
+    bottlenecks = "backbone.layer1.0.conv3.weight" in weights
     return {
-        "encoder_name": _ENCODERS[kind],
+        "encoder_name": f"{name}c" if bottlenecks else name,
         "encoder_options": {"stem_type": "deep", "stem_width": stem[0]},
         "in_channels": stem[1],
     }

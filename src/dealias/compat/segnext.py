@@ -7,7 +7,6 @@ DSConv-FF and DWT-FF in the place of FreqFusion too, but not how FreqFusion brin
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -19,30 +18,29 @@ from torch import Tensor, nn
 
 from dealias.backbones import MSCANS, create_encoder
 from dealias.fusion import FreqFusion, Fusion
-from dealias.fusion.freqfusion import hamming_2d
 from dealias.fusion.similarity_sampler import SimilaritySampler
 from dealias.fusion.wavelet import WaveletSplit
 from dealias.heads import Growing
 from dealias.models import SegmentationModel, create_model
 from dealias.models.segnext import guide_channels, segnext_fusion
 
+from .freqfusion_options import FIXED, FIXED_REASON, check_haar, freqfusion_options
 from .freqfusion_variants import haar_buffers
-from .published import tensors
-from .renaming import load_renamed, published_name, shape_of
+from .plan import Plan, encoder_part
+from .renaming import published_name, shape_of, tensors
 from .segnext_names import RULES
 
-_FIXED = re.compile(r"\.(hamming_lowpass|hamming_highpass|init_pos|dwt\.h[01]_(?:col|row))$")
 _NEVER_USED = "decode_head.high2low_convs."
 """Weights that an option of the published head makes and nothing reads."""
 
 
-def load(
+def plan(
     state_dict: Mapping[str, Tensor],
     *,
     fusion_options: Mapping[str, Any] | None = None,
     decomposition_options: Mapping[str, Any] | None = None,
-) -> SegmentationModel:
-    """Build the network of a published checkpoint and load its weights.
+) -> Plan:
+    """Build the network of a published checkpoint, or the backbone of one of ImageNet training.
 
     A head made with the published ``low2high_residual`` works, but its network has no configuration to rebuild it from.
 
@@ -57,8 +55,10 @@ def load(
     Raises:
         ValueError: another network than the published ones.
     """
+    if not any(key.startswith("decode_head.") for key in state_dict):
+        return _plan_backbone(state_dict)
     weights = {key: value for key, value in state_dict.items() if not key.startswith(_NEVER_USED)}
-    fixed = {key: weights.pop(key) for key in list(weights) if _FIXED.search(key)}
+    fixed = {key: weights.pop(key) for key in list(weights) if FIXED.search(key)}
     network = create_model(
         "segnext",
         **_encoder(weights),
@@ -71,8 +71,9 @@ def load(
         head: Any = network.decoder
         head.path = _ResidualGrowing(_sizes(weights)["channels"][1:], head.path.fusions)
         network.config = {}
-    load_renamed(network, weights, RULES)
-    return network.eval()
+    left_out = dict.fromkeys(fixed, FIXED_REASON)
+    left_out |= {key: "never read" for key in state_dict if key.startswith(_NEVER_USED)}
+    return Plan(network, weights, RULES, left_out)
 
 
 def to_published(network: SegmentationModel) -> dict[str, Tensor]:
@@ -104,15 +105,21 @@ def encoder_weights(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
     Raises:
         ValueError: keys and shapes that do not fit; lists them by their published names.
     """
+    found = _plan_backbone(tensors(state_dict))
+    found.load()
+    return found.module.state_dict()
+
+
+def _plan_backbone(state_dict: Mapping[str, Tensor]) -> Plan:
+    """The backbone of a classifier or of a SegNeXt."""
+    heads = [key for key in state_dict if key.startswith(("head.", "decode_head."))]
     backbone = {
-        f"backbone.{key.removeprefix('backbone.')}": value
-        for key, value in tensors(state_dict).items()
-        if not key.startswith(("head.", "decode_head."))
+        f"backbone.{key.removeprefix('backbone.')}": value for key, value in state_dict.items() if key not in heads
     }
     found = _encoder(backbone)
     encoder = create_encoder(found["encoder_name"], in_channels=found["in_channels"], options=found["encoder_options"])
-    load_renamed(nn.ModuleDict({"encoder": encoder}), backbone, RULES)
-    return encoder.state_dict()
+    left_out = dict.fromkeys(heads, "of the head")
+    return Plan(nn.ModuleDict({"encoder": encoder}), backbone, RULES, left_out, part=encoder_part(found))
 
 
 class _ResidualGrowing(Growing):
@@ -159,11 +166,11 @@ def _fusion(weights: Mapping[str, Tensor], fixed: Mapping[str, Tensor], options:
         if options:
             raise ValueError(f"the checkpoint has no FreqFusion to give the options {dict(options)}")
         return {"fusion": "bilinear"}
-    found = _freqfusion_options(weights, fixed, prefixes[0]) | dict(options)
+    found = freqfusion_options(weights, fixed, prefixes[0]) | dict(options)
     guides = {}
     for prefix in prefixes:
         if "decomposition" in found:
-            _check_haar(fixed, f"{prefix}dwt.")
+            check_haar(fixed, f"{prefix}dwt.")
         guide, hr_channels = shape_of(weights, f"{prefix}hr_channel_compressor.weight")[:2]
         guides[hr_channels, shape_of(weights, f"{prefix}lr_channel_compressor.weight")[1]] = guide
     if all(guide == guide_channels(*pair) for pair, guide in guides.items()):
@@ -177,43 +184,3 @@ def _guided(
     """FreqFusion with the guide channels of a checkpoint."""
     guide = guides.get((hr_channels, lr_channels), guide_channels(hr_channels, lr_channels))
     return segnext_fusion("freqfusion", hr_channels, lr_channels, compressed_channels=guide, **options)
-
-
-def _freqfusion_options(weights: Mapping[str, Tensor], fixed: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
-    separable = f"{prefix}content_encoder.0.weight" in weights
-    first, last = (".0", ".1") if separable else ("", "")  # depthwise, pointwise
-    highpass = weights.get(f"{prefix}content_encoder2{last}.weight")
-    direction = weights.get(f"{prefix}dysampler.offset.weight")
-    options: dict[str, Any] = {
-        "lowpass_kernel": math.isqrt(shape_of(weights, f"{prefix}content_encoder{last}.weight")[0]),
-        "encoder_kernel": shape_of(weights, f"{prefix}content_encoder{first}.weight")[-1],
-        "use_high_pass": highpass is not None,
-        "hamming_window": _has_window(fixed, f"{prefix}hamming_lowpass"),
-        "feature_resample": direction is not None,
-    }
-    if separable:
-        options["encoder"] = "separable"
-    if f"{prefix}content_encoder3.weight" in weights:
-        options |= {"decomposition": "haar", "attention": "full"}
-    if highpass is not None:
-        options["highpass_kernel"] = math.isqrt(highpass.shape[0])
-    if direction is not None:
-        options["feature_resample_group"] = direction.shape[0] // 8  # x and y of 2 x 2 sub-pixels
-        options["feature_resample_norm"] = f"{prefix}dysampler.norm_hr.weight" in weights
-        options["direction_feat"] = "sim" if direction.shape[1] == 8 else "sim_concat"  # 8 neighbours alone
-    return options
-
-
-def _has_window(fixed: Mapping[str, Tensor], key: str) -> bool:
-    side = shape_of(fixed, key)[-1]
-    if side > 1 and not torch.allclose(fixed[key].float(), hamming_2d(side), atol=1e-6):
-        raise ValueError(f"{key} must be a Hamming window, got {fixed[key].flatten().tolist()}")
-    return side > 1
-
-
-def _check_haar(fixed: Mapping[str, Tensor], prefix: str) -> None:
-    for name, value in haar_buffers().items():
-        key = prefix + name
-        if key not in fixed or not torch.allclose(fixed[key].float(), value, atol=1e-6):
-            found = fixed[key].flatten().tolist() if key in fixed else "nothing"
-            raise ValueError(f"{key} must be the Haar filter {value.flatten().tolist()}, got {found}")

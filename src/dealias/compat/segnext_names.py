@@ -21,7 +21,7 @@ _LEVEL = {rf"blocks\.(\d+)\.{own}": rf"block{{n}}.\1.{published}" for own, publi
     r"embed\.1\.": "patch_embed{n}.norm.",
     r"norm\.": "norm{n}.",
 }
-_FUSION = {
+FUSION: Rules = {
     r"compress_(hr|lr)\.": r"\2_channel_compressor.",
     r"lowpass_encoder\.": "content_encoder.",
     r"highpass_encoder\.": "content_encoder2.",
@@ -34,6 +34,8 @@ _FUSION = {
     r"sampler\.hr_scope\.": "dysampler.hr_direct_scale.",
     r"sampler\.": "dysampler.",
 }
+"""Names within a FreqFusion; the patterns are to follow one group, that of the number of the fusion."""
+
 RULES: Rules = {
     r"^encoder\.levels\.0\.embed\.": "backbone.patch_embed1.proj.",
     **{
@@ -50,7 +52,7 @@ RULES: Rules = {
     r"^decoder\.path\.residuals\.": "decode_head.low2high_convs.",
     **{
         rf"^decoder\.path\.fusions\.(\d)\.{own}": rf"decode_head.freqfusions.\1.{published}"
-        for own, published in _FUSION.items()
+        for own, published in FUSION.items()
     },
 }
 """From names of a SegNeXt of this library to those published."""

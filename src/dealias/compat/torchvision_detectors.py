@@ -8,8 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from .published import tensors
-from .renaming import Rules, load_renamed, published_name
+from .renaming import Rules, load_renamed, published_name, tensors
 
 _RULES: Rules = {r"^backbone\.encoder\.body\.": "backbone.body.", r"^backbone\.neck\.": "backbone.fpn."}
 """Names here to torchvision's."""

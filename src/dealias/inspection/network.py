@@ -110,7 +110,7 @@ def open_model(description: str) -> Subject:
     try:
         with _seeded():
             network = create_model(**arguments)
-    except TypeError as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:  # by unexpected values
         raise ValueError(f"{description}: {error}") from error
     weights: Literal["pretrained", "random"] = "random" if arguments.get("encoder_weights") is None else "pretrained"
     normalisation = _UNCHANGED if isinstance(network, DetectionModel) else (IMAGENET_MEAN, IMAGENET_STD)

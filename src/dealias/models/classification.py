@@ -17,14 +17,16 @@ from dealias.ops.warp import Warp
 
 from .area_pooling import area_weights
 from .arguments import check_counts, plain
+from .checkpointing import checkpoint_activations_
 from .insertions import NONE, insert_mixers, insert_modulations, insert_prefilters
 from .parts import parameter_parts
+from .sharing import Shareable
 
 MIN_SIZE = 32
 """Smallest height and width of an image: one pixel of the coarsest level."""
 
 
-class ClassificationModel(nn.Module):
+class ClassificationModel(Shareable, nn.Module):
     """Class scores of images.
 
     Behind modulations, features are weighted with the area that each stands for before the head averages them, see
@@ -113,6 +115,7 @@ def create_classifier(
     modulation_options: Mapping[str, Any] | None = None,
     released: bool = False,
     encoder_options: Mapping[str, Any] | None = None,
+    activation_checkpointing: bool = False,
 ) -> ClassificationModel:
     """Build a timm classifier with modules put in at the places where :func:`~dealias.models.create_model` has them.
 
@@ -135,6 +138,7 @@ def create_classifier(
         modulation_options: options of the modulation.
         released: compute prefilter and mixer as the published code does.
         encoder_options: further arguments of the timm model, such as ``{"drop_path_rate": 0.1}``.
+        activation_checkpointing: see :func:`~dealias.models.checkpoint_activations_`.
 
     Raises:
         ValueError: unknown network, prefilter, mixer, modulation or option, weights that do not fit, or a network
@@ -159,6 +163,7 @@ def create_classifier(
         "modulation_options": modulation_options or {},
         "released": released,
         "encoder_options": encoder_options or {},
+        "activation_checkpointing": activation_checkpointing,
     }
     arguments = {"num_classes": classes, "in_chans": in_channels, **(encoder_options or {})}
     body = _build(encoder_name, encoder_weights, arguments)
@@ -168,6 +173,8 @@ def create_classifier(
     insert_modulations(model, modulation, modulation_options or {})
     if modulation not in (None, NONE):
         _check_pooling(body)
+    if activation_checkpointing:
+        checkpoint_activations_(model)
     return model
 
 

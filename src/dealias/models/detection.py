@@ -14,6 +14,8 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from dealias.heads import resize
 
+from .sharing import Shareable
+
 VOID = 0
 """The category of pixels without a label, in ``semantic`` of a target."""
 
@@ -24,7 +26,7 @@ Images = Tensor | Sequence[Tensor]
 Target = Mapping[str, Tensor]
 
 
-class DetectionModel(nn.Module, ABC):
+class DetectionModel(Shareable, nn.Module, ABC):
     """Boxes, classes and perhaps masks of the objects in images of any size; perhaps stuff too.
 
     Images are normalised, resized and padded inside, boxes and masks brought back to the image.

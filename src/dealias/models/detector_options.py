@@ -29,6 +29,7 @@ class DetectorOptions(ABC):
         max_size: longest side; goes before ``min_size``.
         image_mean: means that are subtracted from the channels of an image; None: ImageNet's.
         image_std: standard deviations they are divided by; None: ImageNet's.
+        size_divisible: images are padded to whole multiples of this many pixels.
     """
 
     norm: str = "batch"
@@ -38,10 +39,13 @@ class DetectorOptions(ABC):
     max_size: int = 1333
     image_mean: Sequence[float] | None = None
     image_std: Sequence[float] | None = None
+    size_divisible: int = 32
 
     def __post_init__(self) -> None:
         if self.norm not in ("batch", "frozen"):
             raise ValueError(f"norm must be 'batch' or 'frozen', got {self.norm!r}")
+        if self.size_divisible < 1:
+            raise ValueError(f"size_divisible must be at least 1, got {self.size_divisible}")
 
     @abstractmethod
     def build(self, encoder: Encoder, classes: int, fusion: FusionFactory) -> DetectionModel:
@@ -64,4 +68,5 @@ class DetectorOptions(ABC):
             if len(values) != in_channels:
                 raise ValueError(f"{name} must have a number for each of {in_channels} channels, got {values}")
         min_size = self.min_size if isinstance(self.min_size, int) else tuple(self.min_size)
-        return {"min_size": min_size, "max_size": self.max_size, **normalisation}
+        sizes = {"min_size": min_size, "max_size": self.max_size, "size_divisible": self.size_divisible}
+        return sizes | normalisation

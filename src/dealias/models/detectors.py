@@ -12,6 +12,7 @@ from dealias.backbones.norms import freeze_batch_norms, freeze_stages, set_norm_
 from dealias.fusion import FusionFactory, create_fusion
 
 from .arguments import check_counts, describe_fusion, fusion_factory, plain
+from .checkpointing import checkpoint_activations_
 from .detection import DetectionModel
 from .detector_options import DetectorOptions
 from .insertions import insert_mixers, insert_prefilters
@@ -40,6 +41,7 @@ def create_detector(
     released: bool = False,
     encoder_options: Mapping[str, Any] | None = None,
     drop_path_rate: float = 0.0,
+    activation_checkpointing: bool = False,
     **options: Any,
 ) -> DetectionModel:
     """Build a network of objects.
@@ -68,6 +70,7 @@ def create_detector(
         released: compute prefilter and mixer as the published code does.
         encoder_options: further arguments of the backbone.
         drop_path_rate: stochastic depth of the encoder, in [0, 1).
+        activation_checkpointing: see :func:`~dealias.models.checkpoint_activations_`.
         options: of the architecture, see :class:`~dealias.models.rcnn.FasterRCNNOptions`,
             :class:`~dealias.models.rcnn.MaskRCNNOptions`, :class:`~dealias.models.rcnn.PanopticFPNOptions` and
             :class:`~dealias.models.mask2former_options.Mask2FormerOptions`.
@@ -101,6 +104,7 @@ def create_detector(
         "released": released,
         "encoder_options": encoder_options or {},
         "drop_path_rate": drop_path_rate,
+        "activation_checkpointing": activation_checkpointing,
         **asdict(settings),
     }
     config = plain("config", stored)
@@ -115,6 +119,8 @@ def create_detector(
         freeze_stages(encoder, encoder.stages(), settings.frozen_stages)
     model = settings.build(encoder, classes, factory)
     model.config = config
+    if activation_checkpointing:
+        checkpoint_activations_(model)
     return model
 
 

@@ -12,6 +12,7 @@ from dealias.fusion import FusionFactory, create_fusion, list_fusions
 
 from .architectures import ARCHITECTURES, ONE_LEVEL
 from .arguments import check_counts, describe_fusion, fusion_factory, plain
+from .checkpointing import checkpoint_activations_
 from .demodulation import modulate
 from .detectors import DETECTORS, create_detector
 from .insertions import NONE, insert_mixers, insert_prefilters
@@ -58,6 +59,7 @@ def create_model(
     encoder_options: Mapping[str, Any] | None = None,
     drop_path_rate: float = 0.0,
     output_stride: int = 32,
+    activation_checkpointing: bool = False,
     **options: Any,
 ) -> SegmentationModel:
     """Build a segmentation network, or a detector.
@@ -105,6 +107,8 @@ def create_model(
         drop_path_rate: stochastic depth of the encoder, in [0, 1).
         output_stride: stride of the coarsest level: 32; or, in fcn and pspnet, 16 or 8, by dilation, see
             :class:`~dealias.backbones.TimmEncoder`.
+        activation_checkpointing: keep less for the backward pass and compute it once more, see
+            :func:`~dealias.models.checkpoint_activations_`.
         options: of the architecture. All: ``decoder_channels`` (upernet, fcn and pspnet 512, unet 64 at the finest
             level and twice as many per coarser one, others 256), ``dropout`` (0.1). upernet, fcn and pspnet:
             ``auxiliary`` (an FCN head on the third level, for :meth:`SegmentationModel.forward_train`; off) and
@@ -138,6 +142,7 @@ def create_model(
             released=released,
             encoder_options=encoder_options,
             drop_path_rate=drop_path_rate,
+            activation_checkpointing=activation_checkpointing,
             **options,
         )
         return detector
@@ -163,6 +168,7 @@ def create_model(
         "encoder_options": encoder_options or {},
         "drop_path_rate": drop_path_rate,
         "output_stride": output_stride,
+        "activation_checkpointing": activation_checkpointing,
         **options,
     }
     config = plain("config", stored)
@@ -174,7 +180,10 @@ def create_model(
     width, one_level = options["decoder_channels"], arch in ONE_LEVEL
     demodulation, msau = modulate(encoder, modulation, modulation_options or {}, width, one_level)
     decoder, auxiliary = ARCHITECTURES[arch](encoder.channels, classes, factory, **options)
-    return SegmentationModel(encoder, decoder, classes, auxiliary, config, demodulation, msau)
+    model = SegmentationModel(encoder, decoder, classes, auxiliary, config, demodulation, msau)
+    if activation_checkpointing:
+        checkpoint_activations_(model)
+    return model
 
 
 def rebuild(config: Mapping[str, Any], fusion: FusionFactory | None = None) -> SegmentationModel:

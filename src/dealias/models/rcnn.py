@@ -22,12 +22,14 @@ from dealias.necks import FeaturePyramid, SubsampledLevel
 
 from .arguments import check_counts
 from .detector_options import DetectorOptions
+from .mmdet_boxes import CentredRoIAlign, UnroundedAnchors
 from .panoptic import PanopticModel
 from .pyramid_backbone import PyramidBackbone
 from .rcnn_heads import BoxPredictor, MaskPredictor, RPNHead
 from .rcnn_model import RCNNModel
 
-_ROI_SIDE = 7
+_ROI_SIDE, _MASK_ROI_SIDE = 7, 14
+_STRIDES = (4, 8, 16, 32, 64)
 _RCNN_OPTIONS = tuple(
     name
     for name, p in inspect.signature(FasterRCNN.__init__).parameters.items()
@@ -47,6 +49,10 @@ class FasterRCNNOptions(DetectorOptions):
             ``norm_eps=0.0``.
         anchor_sizes: side of the anchors on each of the five levels, in pixels of the resized image.
         aspect_ratios: of the anchors, height over width.
+        extra_level: the fifth level: ``"pooled"``, every other pixel of the fourth; ``"fused"``, a strided convolution
+            of the coarsest map, from where the top-down path starts, as in the published FreqFusion and CARAFE necks.
+        boxes: ``"torchvision"``; or ``"mmdetection"``, whose anchors are not rounded and whose regions are sampled by
+            the centres of pixels, see :mod:`dealias.models.mmdet_boxes`.
         rcnn_options: further numbers of ``torchvision.models.detection.FasterRCNN``, those that begin with ``rpn_`` or
             ``box_``, such as ``{"box_score_thresh": 0.05}``. Further arguments as of
             :class:`~dealias.models.detector_options.DetectorOptions`.
@@ -57,6 +63,8 @@ class FasterRCNNOptions(DetectorOptions):
     version: int = 1
     anchor_sizes: Sequence[int] = (32, 64, 128, 256, 512)
     aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0)
+    extra_level: str = "pooled"
+    boxes: str = "torchvision"
     rcnn_options: Mapping[str, Any] = field(default_factory=dict)
 
     masks: ClassVar[bool] = False
@@ -66,6 +74,10 @@ class FasterRCNNOptions(DetectorOptions):
         check_counts(asdict(self))
         if self.version not in (1, 2):
             raise ValueError(f"version must be 1 or 2, got {self.version!r}")
+        if self.extra_level not in ("pooled", "fused"):
+            raise ValueError(f"extra_level must be 'pooled' or 'fused', got {self.extra_level!r}")
+        if self.boxes not in ("torchvision", "mmdetection"):
+            raise ValueError(f"boxes must be 'torchvision' or 'mmdetection', got {self.boxes!r}")
         if len(self.anchor_sizes) != 5:
             raise ValueError(f"anchor_sizes must be five, one for each level, got {tuple(self.anchor_sizes)}")
         unknown = sorted(set(self.rcnn_options) - set(_RCNN_OPTIONS))
@@ -128,9 +140,9 @@ RCNNS: dict[str, type[FasterRCNNOptions]] = {
 
 def _rcnn(options: FasterRCNNOptions, encoder: Encoder, classes: int, fusion: FusionFactory) -> GeneralizedRCNN:
     """The network in torchvision's classes, the neck last: one seed, the same other weights for all fusions."""
-    width, levels = options.decoder_channels, len(options.anchor_sizes)
+    width = options.decoder_channels
     norm = nn.BatchNorm2d if options.version == 2 else None
-    anchors = AnchorGenerator(tuple((s,) for s in options.anchor_sizes), (tuple(options.aspect_ratios),) * levels)
+    anchors = _anchors(options)
     arguments: dict[str, Any] = {
         **options.image_settings(encoder.in_channels),
         "rpn_anchor_generator": anchors,
@@ -144,8 +156,21 @@ def _rcnn(options: FasterRCNNOptions, encoder: Encoder, classes: int, fusion: Fu
         kind, inner = MaskRCNN, options.mask_channels
         arguments["mask_head"] = MaskRCNNHeads(width, [inner] * 4, 1, norm)
         arguments["mask_predictor"] = MaskPredictor(inner, inner, classes + 1)
-    neck = FeaturePyramid(encoder.channels, width, fusion, SubsampledLevel(), norm)
+    if options.boxes == "mmdetection":
+        sides = {"box_roi_pool": _ROI_SIDE} | ({"mask_roi_pool": _MASK_ROI_SIDE} if kind is MaskRCNN else {})
+        arguments |= {name: CentredRoIAlign(side, _STRIDES[:-1]) for name, side in sides.items()}
+    fused = options.extra_level == "fused"
+    extra = None if fused else SubsampledLevel()
+    neck = FeaturePyramid(encoder.channels, width, fusion, extra, norm, int(fused))
     return kind(PyramidBackbone(encoder, neck), **arguments)
+
+
+def _anchors(options: FasterRCNNOptions) -> AnchorGenerator:
+    sizes = tuple((side,) for side in options.anchor_sizes)
+    ratios = (tuple(options.aspect_ratios),) * len(sizes)
+    if options.boxes == "mmdetection":
+        return UnroundedAnchors(sizes, ratios, _STRIDES)
+    return AnchorGenerator(sizes, ratios)
 
 
 def _box_head(width: int, channels: int, norm: type[nn.Module] | None) -> nn.Module:

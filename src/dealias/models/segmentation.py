@@ -15,6 +15,7 @@ from dealias.ops.warp import Warp, demodulate
 
 from .demodulation import LevelDemodulation, warp_counts
 from .parts import parameter_parts
+from .sharing import Shareable
 
 MIN_SIZE = 32
 """Smallest height and width of an image: one pixel of the coarsest level."""
@@ -36,7 +37,7 @@ class Outputs(NamedTuple):
     warps: tuple[Warp, ...]
 
 
-class SegmentationModel(nn.Module):
+class SegmentationModel(Shareable, nn.Module):
     """Class scores for every pixel of images of any size from 32 x 32.
 
     Args:

@@ -30,6 +30,8 @@ class FeaturePyramid(nn.Module):
             torchvision: called with the output levels, the maps and the names of the levels (lists), returns all
             levels and all names; None: none.
         norm: norm after every convolution, from the number of channels; None: none, and convolutions with bias.
+        fused_levels: further levels that take part in the top-down path: 3x3 convolutions of stride 2, the first of the
+            coarsest map, the next of the level before. Their names are numbers, from that of maps on.
 
     Attributes:
         out_channels: ``width``.
@@ -49,13 +51,15 @@ class FeaturePyramid(nn.Module):
         fusion: FusionFactory,
         extra_blocks: nn.Module | None = None,
         norm: Callable[[int], nn.Module] | None = None,
+        fused_levels: int = 0,
     ) -> None:
         super().__init__()
-        self.out_channels = width
+        self.out_channels, self.maps = width, len(channels)
         self.inner_blocks = nn.ModuleList(_block(c, width, 1, norm) for c in channels)
-        self.layer_blocks = nn.ModuleList(_block(width, width, 3, norm) for _ in channels)
+        self.inner_blocks.extend(_block(c, width, 3, norm, 2) for c in (channels[-1], *[width] * fused_levels)[:-1])
+        self.layer_blocks = nn.ModuleList(_block(width, width, 3, norm) for _ in self.inner_blocks)
         self.extra_blocks = extra_blocks
-        self.path = TopDownPath(width, len(channels), fusion)
+        self.path = TopDownPath(width, len(self.inner_blocks), fusion)
 
     def forward(self, features: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
         """Compute the pyramid.
@@ -71,9 +75,13 @@ class FeaturePyramid(nn.Module):
             ValueError: another number of maps.
         """
         names, maps = list(features), list(features.values())
-        if len(maps) != len(self.inner_blocks):
-            raise ValueError(f"this pyramid needs {len(self.inner_blocks)} maps, got {len(maps)}: {', '.join(names)}")
-        levels = self.path([block(x) for block, x in zip(self.inner_blocks, maps, strict=True)])
+        if len(maps) != self.maps:
+            raise ValueError(f"this pyramid needs {self.maps} maps, got {len(maps)}: {', '.join(names)}")
+        inner = [block(x) for block, x in zip(self.inner_blocks, maps, strict=False)]
+        for number, block in enumerate(self.inner_blocks[self.maps :], self.maps):
+            inner.append(block(maps[-1] if number == self.maps else inner[-1]))
+            names.append(str(number))
+        levels = self.path(inner)
         outputs = [block(x) for block, x in zip(self.layer_blocks, levels, strict=True)]
         if self.extra_blocks is not None:
             outputs, names = self.extra_blocks(outputs, maps, names)
@@ -115,11 +123,11 @@ class StridedLevels(nn.Module):
 
 
 def _block(
-    in_channels: int, out_channels: int, kernel_size: int, norm: Callable[[int], nn.Module] | None
+    in_channels: int, out_channels: int, kernel_size: int, norm: Callable[[int], nn.Module] | None, stride: int = 1
 ) -> nn.Sequential:
     if norm is None:
-        return nn.Sequential(_conv(in_channels, out_channels, kernel_size))
-    return nn.Sequential(_conv(in_channels, out_channels, kernel_size, bias=False), norm(out_channels))
+        return nn.Sequential(_conv(in_channels, out_channels, kernel_size, stride))
+    return nn.Sequential(_conv(in_channels, out_channels, kernel_size, stride, bias=False), norm(out_channels))
 
 
 def _conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:

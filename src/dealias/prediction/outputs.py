@@ -17,6 +17,8 @@ from .inputs import Inputs
 
 PALETTE_SIZE = 256
 _JPEG_QUALITY = 92
+_BLEND_ROWS = 256
+"""Rows that are blended at a time, for the sake of memory."""
 
 
 @dataclass(frozen=True)
@@ -107,5 +109,9 @@ def blend(image: np.ndarray, labels: np.ndarray, palette: Sequence[Sequence[int]
     >>> blend(np.full((1, 2, 3), 100, np.uint8), np.array([[0, 1]]), [(0, 0, 0), (255, 100, 20)]).tolist()
     [[[50, 50, 50], [178, 100, 60]]]
     """
-    total = image.astype(np.uint16) + colour_labels(labels, palette)
-    return ((total + 1) // 2).astype(np.uint8)
+    picture = np.empty(image.shape, np.uint8)
+    for first in range(0, len(image), _BLEND_ROWS):
+        rows = slice(first, first + _BLEND_ROWS)
+        total = image[rows].astype(np.uint16) + colour_labels(labels[rows], palette)
+        picture[rows] = (total + 1) // 2
+    return picture

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -18,7 +18,9 @@ from dealias.data.sample import Palette
 from dealias.data.transforms import evaluation_transform
 from dealias.models.segmentation import MIN_SIZE
 from dealias.train.checkpoints import load_checkpoint
-from dealias.train.inference import InferenceSettings, predict_logits
+from dealias.train.inference import InferenceSettings, predict_logits, window_and_stride
+
+from .bands import sliding_rows
 
 _UNCHANGED = ((0.0,) * 3, (1.0,) * 3)
 _WHOLE = InferenceSettings()
@@ -29,8 +31,9 @@ class Predictor:
     """Class ids of RGB images.
 
     Images are normalised, but not resized, as in evaluation, and predicted in single precision by
-    :func:`dealias.train.predict_logits`. The logits of the whole image are in memory, 4 bytes per pixel and class; a
-    window limits what the network itself needs.
+    :func:`dealias.train.predict_logits`. With a window and without scales, an image is normalised and predicted one row
+    of windows at a time, and only the logits of these are in memory; otherwise those of the whole image, 4 bytes per
+    pixel and class.
 
     Args:
         network: normalised images [B, 3, H, W] to logits [B, classes, H, W], in evaluation mode, on ``device``.
@@ -59,7 +62,7 @@ class Predictor:
         """
         _check_window(settings)
         network, meta = load_checkpoint(path)
-        if meta["classes"] is None:
+        if meta["classes"] is None and meta["mean"] is None:
             raise ValueError(f"{path}: it does not say how the images that it was trained on were normalised")
         if network.encoder.in_channels != 3:
             raise ValueError(f"{path}: its network takes {network.encoder.in_channels} channels, RGB images have 3")
@@ -80,9 +83,33 @@ class Predictor:
         Returns:
             Class ids, [H, W]: uint8, or uint16 of networks with more than 256 classes.
         """
-        normalised = evaluation_transform(self.mean, self.std)(tv_tensors.Image(image)).as_subclass(Tensor)
-        logits = predict_logits(self.network, normalised[None].to(self.device), **asdict(self.settings))
-        return logits[0].argmax(dim=0).cpu().numpy().astype(np.uint8 if len(logits[0]) <= 256 else np.uint16)
+        labels = np.zeros(image.shape[-2:], np.uint8 if len(self.palette) <= 256 else np.uint16)
+        for rows, logits in self._logits(image):
+            labels[rows] = logits[0].argmax(dim=0).cpu().numpy()
+        return labels
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether only some rows of an image are in memory as logits at a time."""
+        return self.settings.window is not None and self.settings.scales == (1.0,)
+
+    def _logits(self, image: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Rows of the image, without gaps, and their logits."""
+        windows = window_and_stride(self.settings.window, self.settings.stride)
+        if windows is None or not self.by_rows:
+            prepared = self._prepare(image)[None]
+            yield slice(None), predict_logits(self.network, prepared, **asdict(self.settings))
+            return
+        views = (False, True) if self.settings.flip else (False,)
+        bands = [sliding_rows(self.network, image, self._prepare, *windows, mirrored) for mirrored in views]
+        for (rows, logits), *others in zip(*bands, strict=True):
+            probabilities = [each.softmax(dim=1) for _, each in others]
+            yield rows, sum(probabilities, logits.softmax(dim=1)) if others else logits
+
+    def _prepare(self, part: Tensor) -> Tensor:
+        """A part of an image as the network takes it, [3, h, w]."""
+        image = tv_tensors.Image(part)
+        return evaluation_transform(self.mean, self.std)(image).as_subclass(Tensor).to(self.device)
 
 
 def _check_window(settings: InferenceSettings) -> None:

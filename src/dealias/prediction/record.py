@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dealias._documents import read_json
 from dealias._files import write_json
 from dealias.evaluation.problems import shortened
 from dealias.train.inference import InferenceSettings
@@ -64,11 +65,8 @@ def begin_or_resume(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: no record of a prediction: {error}") from error
-    if not isinstance(record, dict) or not {"settings", "images"} <= record.keys():
+    record = read_json(path)
+    if not isinstance(record, dict) or not all(isinstance(record.get(key), dict) for key in ("settings", "images")):
         raise ValueError(f"{path}: no record of a prediction, it lacks settings or images")
     return record
 

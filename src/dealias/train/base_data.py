@@ -129,6 +129,8 @@ class PairedData(LightningDataModule):
 
     def _sampler(self, dataset: SeededSamples, train: bool) -> EpochSampler:
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if len(dataset) < processes:  # those without an image would not join in what all have to do together
+            raise ValueError(f"{len(dataset)} images cannot be shared out to {processes} processes")
         return EpochSampler(len(dataset), self.seed, train, rank, processes, drop_uneven=train)
 
     def _in_order(self, name: str) -> DataLoader[Any]:

@@ -15,6 +15,7 @@ from dealias import __version__
 from dealias.train.checkpoints import check_origin
 from dealias.train.optim import OptimizerSettings, build_optimizer
 from dealias.train.schedule import ScheduleSettings, build_schedule, learning_rate
+from dealias.train.sharding import FullySharded
 
 
 class NetworkTask(LightningModule):
@@ -33,6 +34,9 @@ class NetworkTask(LightningModule):
 
     kind: str
     """What it is called in checkpoints, the key of :data:`dealias.train.tasks.TASKS`."""
+
+    network_methods: tuple[str, ...] = ()
+    """Methods of the network that are called besides ``forward``."""
 
     def __init__(self, network: Any, optimizer: OptimizerSettings, schedule: ScheduleSettings, seed: int) -> None:
         super().__init__()
@@ -69,6 +73,12 @@ class NetworkTask(LightningModule):
     def describe_scores(self) -> dict[str, Any]:
         """How predictions are scored, in plain values, for ``metrics.json``."""
         return {}
+
+    def configure_model(self) -> None:
+        """Share out the weights if the strategy does."""
+        strategy = self.trainer.strategy
+        if isinstance(strategy, FullySharded):
+            strategy.shard(self.network, self.network_methods)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser with learning rates by part, and its schedule by optimiser steps."""

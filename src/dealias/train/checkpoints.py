@@ -1,20 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints: written whole or not at all, and enough to rebuild the network."""
+"""Checkpoints: written whole or not at all, checked when they are read, and enough to rebuild the network.
 
+Beside each lies the one before, :func:`previous_checkpoint`, for the case that the disk damages a file.
+"""
+
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
+from dealias._archives import check_archive
 from dealias._files import replacing
 from dealias.fusion import FusionFactory
 from dealias.models import ClassificationModel, DetectionModel, SegmentationModel, rebuild, rebuild_classifier
+from dealias.models.files import SUFFIX, read_header, read_tensors
+from dealias.models.rebuilding import build_with_weights
 
 _PREFIX = "network."
-Network = TypeVar("Network", bound=nn.Module)
+_DATA = {"segmentation": "SegmentationData", "classification": "ClassificationData", "objects": "ObjectsData"}
 _NEEDED = ("dealias", "state_dict", "global_step", "epoch")
 
 
@@ -22,11 +33,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning plugin: a checkpoint gets its name only when it is complete, and is read without unpickling code."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write ``checkpoint``; a process that dies meanwhile leaves the file that was at ``path``."""
+        """Write ``checkpoint`` and keep the one before; a process that dies meanwhile leaves both as they were.
+
+        Raises:
+            OSError: the disk is full; the message names the file and the free space.
+        """
         if storage_options is not None:
             raise ValueError(f"storage_options are for remote storage, got {storage_options}")
-        with replacing(path) as temporary:
-            torch.save(checkpoint, temporary)
+        with replacing(path, keep=previous_checkpoint(path)) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
         """Read what :meth:`save_checkpoint` has written.
@@ -36,6 +51,44 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             FileNotFoundError: there is no such file.
         """
         return _read(path, map_location)
+
+
+def previous_checkpoint(path: str | Path) -> Path:
+    """Where the checkpoint is kept that one at ``path`` has replaced.
+
+    >>> previous_checkpoint("checkpoints/last.ckpt").name
+    'last.previous.ckpt'
+    """
+    path = Path(path)
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def readable_checkpoint(path: str | Path) -> Path:
+    """The checkpoint at ``path``, or, with a warning that says why, the one before if it is missing or damaged.
+
+    Raises:
+        ValueError: neither can be read; the message names both. Or ``path`` is damaged and there is none before.
+        FileNotFoundError: there is neither.
+    """
+    path, previous = Path(path), previous_checkpoint(path)
+    try:
+        _read(path, "meta")
+    except (ValueError, FileNotFoundError) as error:
+        if not previous.is_file():
+            raise
+        try:
+            step = _read(previous, "meta")["global_step"]
+        except ValueError as other:
+            raise ValueError(f"no checkpoint can be read: {error}; {other}") from other
+        warnings.warn(f"{error}; using the checkpoint before, {previous}, of step {step}", stacklevel=2)
+        return previous
+    return path
+
+
+def set_aside_damaged(path: Path) -> None:
+    """Rename a checkpoint that was not readable to ``<stem>.damaged``, so that it does not replace the one before."""
+    if path.is_file():
+        os.replace(path, path.with_suffix(".damaged"))
 
 
 def best_checkpoint(folder: str | Path, score: str = "mIoU") -> ModelCheckpoint:
@@ -55,7 +108,7 @@ def load_checkpoint(path: str | Path, fusion: FusionFactory | None = None) -> tu
     """The network of a checkpoint, rebuilt from what is stored in it.
 
     Args:
-        path: a checkpoint that a dealias run wrote.
+        path: a checkpoint that a dealias run wrote, or a model file as ``dealias convert`` writes it.
         fusion: the factory, for a network that was built with one instead of a fusion's name.
 
     Returns:
@@ -68,8 +121,8 @@ def load_checkpoint(path: str | Path, fusion: FusionFactory | None = None) -> tu
         FileNotFoundError: there is no such file.
     """
     checkpoint = _checkpoint_of(path, "segmentation", "create_model")
-    network = rebuild(checkpoint["dealias"]["network"], fusion)
-    return _with_weights(network, checkpoint, path), _about(checkpoint, "SegmentationData")
+    network = _network(lambda config: rebuild(config, fusion), SegmentationModel, checkpoint, path)
+    return network, _about(checkpoint, _DATA["segmentation"], path)
 
 
 def load_classifier(path: str | Path) -> tuple[ClassificationModel, dict[str, Any]]:
@@ -87,8 +140,8 @@ def load_classifier(path: str | Path) -> tuple[ClassificationModel, dict[str, An
         FileNotFoundError: there is no such file.
     """
     checkpoint = _checkpoint_of(path, "classification", "create_classifier")
-    network = rebuild_classifier(checkpoint["dealias"]["network"])
-    return _with_weights(network, checkpoint, path), _about(checkpoint, "ClassificationData")
+    network = _network(rebuild_classifier, ClassificationModel, checkpoint, path)
+    return network, _about(checkpoint, _DATA["classification"], path)
 
 
 def load_detector(path: str | Path, fusion: FusionFactory | None = None) -> tuple[DetectionModel, dict[str, Any]]:
@@ -107,8 +160,8 @@ def load_detector(path: str | Path, fusion: FusionFactory | None = None) -> tupl
         FileNotFoundError: there is no such file.
     """
     checkpoint = _checkpoint_of(path, "objects", "create_detector")
-    network: Any = rebuild(checkpoint["dealias"]["network"], fusion)  # a detector by its architecture
-    return _with_weights(network, checkpoint, path), _about(checkpoint, "ObjectsData")
+    network = _network(lambda config: rebuild(config, fusion), DetectionModel, checkpoint, path)
+    return network, _about(checkpoint, _DATA["objects"], path)
 
 
 def checkpoint_task(path: str | Path) -> str:
@@ -118,7 +171,7 @@ def checkpoint_task(path: str | Path) -> str:
         ValueError: the file is damaged or none of dealias; the message names it and what is missing.
         FileNotFoundError: there is no such file.
     """
-    return _task_of(_read(path, "cpu"), path)
+    return _task_of(_read_network(path), path)
 
 
 def check_origin(checkpoint: Any, path: str | Path | None, task: str) -> None:
@@ -137,41 +190,92 @@ def _task_of(checkpoint: Any, path: str | Path | None) -> str:
     missing = [key for key in _NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise ValueError(f"{path}: no checkpoint of dealias, it lacks {', '.join(missing)}; found {found}")
-    task: str = checkpoint["dealias"].get("task", "segmentation")  # the only one there was before it was stored
-    return task
+    wrong = [key for key in ("dealias", "state_dict") if not isinstance(checkpoint[key], Mapping)]
+    if wrong:
+        raise ValueError(f"{path}: no checkpoint of dealias, its {wrong[0]} must hold things by name")
+    return str(checkpoint["dealias"].get("task", "segmentation"))  # the only one there was before it was stored
 
 
 def _checkpoint_of(path: str | Path, task: str, builder: str) -> Any:
-    checkpoint = _read(path, "cpu")
+    checkpoint = _read_network(path)
     check_origin(checkpoint, path, task)
-    if not checkpoint["dealias"]["network"]:
+    if not checkpoint["dealias"].get("network"):
         raise ValueError(f"{path}: its network was not built by {builder}, so it cannot be rebuilt")
     return checkpoint
 
 
-def _with_weights(network: Network, checkpoint: Any, path: str | Path) -> Network:
-    """The network with the weights of a checkpoint, in evaluation mode."""
-    state = checkpoint["state_dict"]
-    weights = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: its weights do not fit the network that it describes: {error}") from error
-    return network.eval()
+def _network(build: Callable[[Any], Any], kind: type[nn.Module], checkpoint: Any, path: str | Path) -> Any:
+    """The network of a checkpoint with its weights, in evaluation mode."""
+    state, config = checkpoint["state_dict"], checkpoint["dealias"]["network"]
+    weights = {str(key).removeprefix(_PREFIX): value for key, value in state.items() if str(key).startswith(_PREFIX)}
+    network: nn.Module = build_with_weights(lambda: build(config), weights, path)
+    if not isinstance(network, kind):
+        raise ValueError(f"{path}: its network is no {kind.__name__} but a {type(network).__name__}")
+    return network
 
 
-def _about(checkpoint: Any, data: str) -> dict[str, Any]:
+def _about(checkpoint: Any, data: str, path: str | Path) -> dict[str, Any]:
     """What is stored with the weights: the network's arguments, how long it was trained, on what data."""
-    stored = checkpoint.get(data, {})
-    described = {key: stored.get(key) for key in ("classes", "palette", "ignore_index", "mean", "std")}
-    progress = {"step": checkpoint["global_step"], "epoch": checkpoint["epoch"]}
+    stored = checkpoint.get(data) or {}
+    try:
+        described = {key: convert(stored.get(key)) for key, convert in _DESCRIBED.items()}
+        progress = {key: int(checkpoint[name]) for key, name in (("step", "global_step"), ("epoch", "epoch"))}
+        if (described["mean"] is None) != (described["std"] is None):
+            raise ValueError("mean without std, or the reverse")
+    except Exception as error:  # by values of unexpected kinds
+        raise ValueError(f"{path}: what it says of its data or training is wrong: {error!r}") from error
     return {**checkpoint["dealias"], **progress, **described}
+
+
+def _optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else convert(value)
+
+
+_DESCRIBED = {
+    "classes": _optional(lambda names: [str(name) for name in names]),
+    "palette": _optional(lambda colours: [[int(r), int(g), int(b)] for r, g, b in colours]),
+    "ignore_index": _optional(int),
+    "mean": _optional(lambda values: [float(value) for value in values]),
+    "std": _optional(lambda values: [float(value) for value in values]),
+}
+"""What a checkpoint says of its data, if it knows, and the kinds of it."""
+
+
+def _read_network(path: str | Path) -> Any:
+    """The content of a checkpoint; a model file in the form of one that was trained for no step."""
+    if Path(path).suffix != SUFFIX:
+        return _read(path, "cpu")
+    header = read_header(path)
+    if header.task not in _DATA:
+        raise ValueError(f"{path}: it holds no whole network but a part, a {header.task}")
+    try:
+        data = json.loads(header.metadata.get("data", "{}"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: what it says of its data is no JSON: {error}") from error
+    return {
+        "dealias": {"version": header.version, "task": header.task, "network": header.network, "scores": {}},
+        "state_dict": {_PREFIX + key: value for key, value in read_tensors(path).items()},
+        "global_step": 0,
+        "epoch": 0,
+        _DATA[header.task]: data,
+    }
 
 
 def _read(path: str | Path, map_location: Any) -> Any:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
     try:
+        check_archive(path)
+        _check_sums(path)
         return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # pickle, zip and torch raise a dozen types on damaged and foreign files
-        raise ValueError(f"{path}: cannot be read as a checkpoint: {error}") from error
+        raise ValueError(f"{path}: cannot be read as a checkpoint: {str(error) or repr(error)}") from error
+
+
+def _check_sums(path: str | Path) -> None:
+    """Compare the content of a zip archive with its check sums, which torch writes but does not look at."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"its content {damaged} is damaged")

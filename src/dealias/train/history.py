@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from dealias._files import write_text
+from dealias._files import telling_free_space, write_text
 
 
 class HistoryLogger(Logger):
@@ -59,7 +59,7 @@ class HistoryLogger(Logger):
             raise ValueError(f"metrics need their step, got {dict(metrics)}")
         row = _row(metrics, step)
         if set(row) <= set(self._columns):
-            with self.path.open("a", encoding="utf-8", newline="") as file:
+            with telling_free_space(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
                 file.write(_csv([row], self._columns))
         else:
             self._add_columns(row)
@@ -94,5 +94,13 @@ def _csv(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> str:
 def _read(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+    try:
+        text = path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]  # on a disk that was full, the last row may end anywhere
+        rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(io.StringIO(whole))]
+        wrong = [row for row in rows if None in row or not row.get("step", "").isdecimal()]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be continued: {error}") from error
+    if wrong:
+        raise ValueError(f"{path}: cannot be continued: expected a step and values below the columns, got {wrong[0]}")
+    return rows

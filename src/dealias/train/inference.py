@@ -65,7 +65,7 @@ def predict_logits(
     """
     if not scales or min(scales) <= 0:
         raise ValueError(f"scales must be one or more positive numbers, got {tuple(scales)}")
-    windows = _window_and_stride(window, stride)
+    windows = window_and_stride(window, stride)
     views = [(scale, mirrored) for scale in scales for mirrored in ((False, True) if flip else (False,))]
     if views == [(1.0, False)]:
         return _sliding(model, images, windows)
@@ -93,10 +93,30 @@ def window_starts(length: int, window: int, stride: int) -> list[int]:
     return [min(index * stride, last) for index in range(math.ceil(last / stride) + 1)]
 
 
+def window_and_stride(window: Size | None, stride: Size | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Height and width of a window and of its steps; None without a window.
+
+    Raises:
+        ValueError: a stride that is not between 1 and the window, or one without a window.
+
+    >>> window_and_stride(512, None)
+    ((512, 512), (342, 342))
+    """
+    if window is None:
+        if stride is not None:
+            raise ValueError(f"a stride ({stride}) needs a window")
+        return None
+    window = _pair(window)
+    stride = (-(-2 * window[0] // 3), -(-2 * window[1] // 3)) if stride is None else _pair(stride)
+    if not (1 <= stride[0] <= window[0] and 1 <= stride[1] <= window[1]):
+        raise ValueError(f"stride must be between 1 and the window {window}, got {stride}")
+    return window, stride
+
+
 def _view_logits(
     model: Callable[[Tensor], Tensor],
     images: Tensor,
-    windows: tuple[Size, Size] | None,
+    windows: tuple[tuple[int, int], tuple[int, int]] | None,
     scale: float,
     mirrored: bool,
 ) -> Tensor:
@@ -110,12 +130,14 @@ def _view_logits(
     return logits if scaled == tuple(size) else _resize(logits, tuple(size), antialias=False)
 
 
-def _sliding(model: Callable[[Tensor], Tensor], images: Tensor, windows: tuple[Size, Size] | None) -> Tensor:
+def _sliding(
+    model: Callable[[Tensor], Tensor], images: Tensor, windows: tuple[tuple[int, int], tuple[int, int]] | None
+) -> Tensor:
     """Logits of ``images``, averaged over windows."""
     height, width = images.shape[-2:]
     if windows is None:
         return model(images).float()
-    (window_height, window_width), (down, right) = (_pair(value) for value in windows)
+    (window_height, window_width), (down, right) = windows
     tops, lefts = window_starts(height, window_height, down), window_starts(width, window_width, right)
     if len(tops) == len(lefts) == 1:
         return model(images).float()
@@ -129,18 +151,6 @@ def _sliding(model: Callable[[Tensor], Tensor], images: Tensor, windows: tuple[S
             total[area] += logits
             count[area] += 1
     return total / count
-
-
-def _window_and_stride(window: Size | None, stride: Size | None) -> tuple[Size, Size] | None:
-    if window is None:
-        if stride is not None:
-            raise ValueError(f"a stride ({stride}) needs a window")
-        return None
-    window = _pair(window)
-    stride = (-(-2 * window[0] // 3), -(-2 * window[1] // 3)) if stride is None else _pair(stride)
-    if not (1 <= stride[0] <= window[0] and 1 <= stride[1] <= window[1]):
-        raise ValueError(f"stride must be between 1 and the window {window}, got {stride}")
-    return window, stride
 
 
 def _pair(size: Size) -> tuple[int, int]:

@@ -15,9 +15,15 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from dealias._files import write_json, write_text
+from dealias._files import remove_unfinished, write_json, write_text
 from dealias.robustness import ATTACKS, AttackSettings
-from dealias.train.checkpoints import AtomicCheckpointIO, best_checkpoint
+from dealias.train.checkpoints import (
+    AtomicCheckpointIO,
+    best_checkpoint,
+    readable_checkpoint,
+    set_aside_damaged,
+)
+from dealias.train.failures import how_to_resume, telling_what_stopped
 from dealias.train.history import HistoryLogger
 from dealias.train.last_checkpoint import LastCheckpoint
 from dealias.train.progress import EpochProgressBar
@@ -29,6 +35,8 @@ from dealias.train.run_directory import (
     newest_checkpoint,
     run_of_checkpoint,
 )
+from dealias.train.sharding import FullySharded
+from dealias.train.sync_norm import SyncNorm
 from dealias.train.task_choice import DEFAULT_TASK, TASK_NAMES, choose_task
 from dealias.train.tasks import TASKS
 
@@ -150,8 +158,12 @@ class TrainingCLI(LightningCLI):
         if options.ckpt_path in ("last", "best"):
             run, which = options.run.directory, options.ckpt_path
             options.ckpt_path = str(checkpoint_path(run, which) if run else newest_checkpoint(which))
+        if options.ckpt_path:
+            options.ckpt_path = self._readable(Path(options.ckpt_path))
         if self.subcommand != "fit" and not options.ckpt_path:
             raise ValueError(f"{self.subcommand} needs trained weights: give --ckpt_path best, last or a file")
+        if options.trainer.sync_batchnorm and (options.trainer.accelerator == "cpu" or not torch.cuda.is_available()):
+            raise ValueError("trainer.sync_batchnorm needs CUDA devices; leave it out on CPUs")
         if options.trainer.precision is None and _has_bfloat16(options.trainer.accelerator):
             options.trainer.precision = "bf16-mixed"
         if self.subcommand == "test" and options.get("attack"):
@@ -164,6 +176,10 @@ class TrainingCLI(LightningCLI):
         self.run_directory = self._make_directory()
         options = self._get(self.config_init, "trainer")
         plugins = options.plugins if isinstance(options.plugins, list) else [options.plugins] if options.plugins else []
+        if options.sync_batchnorm:
+            plugins = [*plugins, SyncNorm()]
+        if options.strategy == "fsdp":
+            options.strategy = FullySharded()  # Lightning's needs GPUs, and one class for each part of a network
         logger = self._loggers() if options.logger in (None, True) else options.logger
         self._best = best_checkpoint(self.run_directory / "checkpoints", self.model.score)
         options.callbacks = [*(options.callbacks or []), *self._callbacks(options)]
@@ -182,24 +198,31 @@ class TrainingCLI(LightningCLI):
         started = time.perf_counter()
         last = checkpoint_path(self.run_directory, "last")
         try:
-            super()._run_subcommand(subcommand)
-        except FloatingPointError as error:
-            kept = f"the last good checkpoint is {last}" if last.is_file() else "there is no checkpoint yet"
-            raise FloatingPointError(f"{error}; {kept}") from error
+            with telling_what_stopped(last):
+                super()._run_subcommand(subcommand)
         except SystemExit:
             if not self.trainer.interrupted:
                 raise
-            after = f"resume with --ckpt_path {last}" if last.is_file() else "there is no checkpoint yet"
-            raise KeyboardInterrupt(f"interrupted; {after}") from None
+            raise KeyboardInterrupt(f"interrupted; {how_to_resume(last)}") from None
         self._write_results(subcommand, time.perf_counter() - started)
+
+    def _readable(self, path: Path) -> str:
+        """The checkpoint at ``path`` or the one before; a run that goes on from that one does not lose it."""
+        found = readable_checkpoint(path)
+        if found != path and self.subcommand == "fit" and _is_first_process():
+            set_aside_damaged(path)
+        return str(found)
 
     def _make_directory(self) -> Path:
         """The run's folder, made if it is new."""
         given, checkpoint = self._get(self.config, "run").directory, self._get(self.config, "ckpt_path")
         resumed = run_of_checkpoint(checkpoint) if checkpoint and self.subcommand == "fit" else None
         given = resumed if given is None else Path(given)
-        if getattr(rank_zero_only, "rank", 0) != 0:  # started by the first process, which has made the folder
-            return given or Path(os.environ.get(_SHARED_DIRECTORY, "."))
+        if not _is_first_process():  # started by the first one, which has made the folder
+            shared = given or os.environ.get(_SHARED_DIRECTORY)
+            if shared is None:
+                raise ValueError("give --run.directory: processes that are started from outside share no new folder")
+            return Path(shared)
         if given is None:
             given = new_run_directory(str(self.subcommand))
         elif (given / "config.yaml").exists() and resumed != given:
@@ -207,6 +230,8 @@ class TrainingCLI(LightningCLI):
                 f"{given} holds a run already; resume it with fit --ckpt_path last or choose another folder"
             )
         os.environ[_SHARED_DIRECTORY] = str(given)
+        if resumed == given:
+            remove_unfinished(given)
         return given
 
     def _loggers(self) -> list[Logger]:
@@ -262,6 +287,10 @@ class TrainingCLI(LightningCLI):
                 "scores": self.model.scores,
             },
         )
+
+
+def _is_first_process() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _has_bfloat16(accelerator: Any) -> bool:

@@ -2,14 +2,22 @@
 """A training loader that can start in the middle of an epoch, as a resumed run must."""
 
 import itertools
+import multiprocessing
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import BatchSampler, DataLoader
 
+from dealias._processes import follow_parent
 from dealias.data import EpochSampler, SeededSamples, collate_samples
+
+_LONGEST_WAIT = 900
+"""Seconds for a batch: a reader that finds /dev/shm full says so, but neither sends the batch nor ends."""
 
 
 class ResumableLoader(DataLoader[Any]):
@@ -81,11 +89,23 @@ def loading_options(workers: int, collate: Callable[[Any], Any] = collate_sample
         "num_workers": workers,
         "persistent_workers": workers > 0,
         "pin_memory": torch.cuda.is_available(),
-        "worker_init_fn": _leave_signals_to_the_trainer,
+        "worker_init_fn": _follow_trainer,
+        "timeout": _LONGEST_WAIT if workers > 0 else 0,
     }
 
 
-def _leave_signals_to_the_trainer(worker: int) -> None:
+def _follow_trainer(worker: int) -> None:
     """Ctrl-C, and often SIGTERM, reach every process; one that reads must not end before the trainer has saved."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":  # elsewhere senders of signals are not known
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # before there are threads, which inherit it
+        threading.Thread(target=_end_when_trainer_says, daemon=True).start()
+    follow_parent()
+
+
+def _end_when_trainer_says() -> None:
+    """A trainer that fails ends its readers with SIGTERM and waits for them."""
+    trainer = multiprocessing.parent_process()
+    while sys.platform == "linux":
+        sender = signal.sigwaitinfo({signal.SIGTERM}).si_pid
+        if trainer is not None and sender == trainer.pid:
+            os._exit(0)

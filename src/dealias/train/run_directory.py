@@ -3,7 +3,7 @@
 
 ``config.yaml`` repeats the run, ``env.json`` says with what it ran, ``metrics.csv`` is its course, ``metrics.json`` its
 result, ``images_val.csv`` and ``images_test.csv`` the scores of every image, ``pictures/`` the predictions of some, and
-``checkpoints/`` holds ``best.ckpt`` and ``last.ckpt``.
+``checkpoints/`` holds ``best.ckpt``, ``last.ckpt`` and what each has replaced last.
 """
 
 import os

@@ -62,6 +62,7 @@ class SegmentationTask(NetworkTask):
 
     kind = "segmentation"
     score = "mIoU"
+    network_methods = ("forward_train",)
 
     def __init__(
         self,

@@ -5,6 +5,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from dealias._documents import read_yaml
+
 DEFAULT_TASK = "segmentation"
 
 TASK_NAMES = (DEFAULT_TASK, "classification", "objects")
@@ -18,7 +20,7 @@ def choose_task(arguments: Sequence[str]) -> str:
         arguments: what follows the command.
 
     Raises:
-        ValueError: the task is unknown.
+        ValueError: the task is unknown, or a configuration is refused by :func:`dealias._documents.read_yaml`.
 
     >>> choose_task(["--task", "classification", "--model.label_smoothing", "0.1"]), choose_task([])
     ('classification', 'segmentation')
@@ -34,11 +36,8 @@ def choose_task(arguments: Sequence[str]) -> str:
 
 
 def _task_in(file: str) -> str | None:
-    """The task that a configuration names; None too for what is no file or no YAML, which the parser will tell."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    """The task that a configuration names; None too for what is no file, which the parser will tell."""
+    if not Path(file).is_file():
         return None
+    content = read_yaml(file)
     return content.get("task") if isinstance(content, dict) else None
