@@ -46,8 +46,8 @@ BAD_INDEX = {
     "no list": (lambda index: index.update(samples=3), "not iterable"),
     "no name": (lambda index: index["samples"][1].pop("name"), "'name' is missing"),
     "no palette": (lambda index: index.pop("palette"), "'palette' is missing"),
-    "no colour": (lambda index: index.update(palette=[[1, 2]]), "expected 3"),
-    "too few colours": (lambda index: index["palette"].pop(), "2 colours for 3 classes"),
+    "no colour": (lambda index: index.update(palette=[[1, 2]] * 3), "colour of class .* got .1, 2"),
+    "too few colours": (lambda index: index["palette"].pop(), "each of 3 classes, got 2"),
     "no number": (lambda index: index.update(ignore_index="much"), "'much'"),
 }
 

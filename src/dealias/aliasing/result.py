@@ -35,6 +35,7 @@ from dealias.analysis import LayerAliasing, correlate
 from dealias.inspection import Images, Subject, header
 
 ANALYSIS_FILE = "analysis.json"
+"""Name of the file in the folder of an analysis."""
 
 ERRORS = ("FErr", "MErr", "DErr")
 """Errors near edges: false responses, merging mistakes, displacements."""

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_argument_group("network")
     which = network.add_mutually_exclusive_group(required=True)
     which.add_argument("--timm", metavar="NAME", help="a timm model, such as resnet50 (see dealias list --encoders)")
-    text = "checkpoint of a dealias run, such as runs/NAME/checkpoints/best.ckpt"
+    text = "checkpoint of a dealias run, such as runs/NAME/checkpoints/best.ckpt, or a model file of dealias convert"
     which.add_argument("--checkpoint", type=Path, metavar="FILE", help=text)
     text = "ARCH/ENCODER, such as fpn/resnet18, or the arguments of create_model as JSON or a .json file"
     which.add_argument("--model", metavar="MODEL", help=text)

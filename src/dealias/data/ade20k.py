@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ._ade20k_classes import CLASSES
+from ._ade20k_classes import CLASSES as CLASSES  # as a name of this module, like the other data sets have it
 from .folders import SegmentationFolders
 from .layout import Layout, check_split, find_root
 

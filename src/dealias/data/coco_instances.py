@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import torch
 from torch import Tensor
 
-from .coco_json import Entry, read_coco_file
+from .coco_json import Entry, annotated_area, annotated_size, check_mask_bytes, read_coco_file
 from .coco_masks import decode_segmentation
 from .colours import default_palette
 from .objects import ObjectSample, object_target, read_annotated_image
@@ -62,17 +62,21 @@ class CocoInstances:
     def __getitem__(self, index: int) -> ObjectSample:
         image_id = self.image_ids[index]
         entry, objects, labels = self._file.images[image_id], self._objects[image_id], self._file.labels
-        size = int(entry["height"]), int(entry["width"])
+        size = annotated_size(entry, self._file.path)
         image = read_annotated_image(self.image_file(str(entry["file_name"])), size, self._file.path)
+        check_mask_bytes(len(objects), size, entry, self._file.path)
         boxes = [annotated_box(annotation, self._file.path) for annotation in objects]
         masks = [annotated_mask(annotation, size, self._file.path) for annotation in objects]
-        area = [float(a.get("area", mask.sum())) for a, mask in zip(objects, masks, strict=True)]
+        area = [
+            annotated_area(annotation, int(mask.sum()), f"{self._file.path}: annotation {annotation['id']}")
+            for annotation, mask in zip(objects, masks, strict=True)
+        ]
         target = object_target(
             torch.stack(masks) if masks else torch.zeros(0, *size, dtype=torch.uint8),
             [labels[annotation["category_id"]] for annotation in objects],
             boxes,
             area,
-            [int(annotation.get("iscrowd", 0)) for annotation in objects],
+            [int(bool(annotation.get("iscrowd", 0))) for annotation in objects],
             image_id,
         )
         name = PurePosixPath(str(entry["file_name"])).with_suffix("").as_posix()
@@ -91,7 +95,7 @@ def annotated_box(annotation: Entry, path: Path) -> list[float]:
     """
     box = annotation["bbox"]
     numbers = isinstance(box, Sequence) and all(isinstance(side, int | float) for side in box)
-    if not numbers or len(box) != 4 or not all(map(math.isfinite, box)) or min(box[2:]) < 0:
+    if not numbers or len(box) != 4 or not all(abs(side) < math.inf for side in box) or min(box[2:]) < 0:
         expected = "expected [left, top, width, height]"
         raise ValueError(f"{path}: annotation {annotation['id']}: {expected} as bbox, found {box}")
     left, top, width, height = box
@@ -106,7 +110,7 @@ def annotated_mask(annotation: Entry, size: tuple[int, int], path: Path) -> Tens
     """
     try:
         return decode_segmentation(annotation.get("segmentation", [_corners(annotated_box(annotation, path))]), size)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except Exception as error:  # numpy and pycocotools raise many kinds on what is none of the notations
         where = f"{path}: annotation {annotation['id']} of image {annotation['image_id']}"
         raise ValueError(f"{where}: invalid segmentation: {error}") from error
 

@@ -3,14 +3,22 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from dealias._documents import read_json
+
 from .label_ids import shortened
+
+LARGEST_IMAGE = 2**28
+"""Most pixels of an image; none with more can be read."""
+
+MASK_BYTES = 2**31
+"""The most that the masks of one image take."""
 
 Entry = Mapping[str, Any]
 
@@ -67,10 +75,7 @@ def read_coco_json(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: naming the file: it is no JSON, or no object.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read as JSON: {error}") from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected an object with images, annotations and categories")
     return content
@@ -113,9 +118,48 @@ def check_coco(
     return CocoFile(path, images, dict(sorted(categories.items())), annotations)
 
 
+def annotated_size(entry: Entry, path: Path) -> tuple[int, int]:
+    """Height and width of an image in the annotation file ``path``.
+
+    Raises:
+        ValueError: naming file and image: they are no positive integers, or too large.
+    """
+    size = entry["height"], entry["width"]
+    if not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(f"{path}: image {entry['id']}: height and width must be positive integers, found {size}")
+    if size[0] * size[1] > LARGEST_IMAGE:
+        raise ValueError(f"{path}: image {entry['id']}: at most {LARGEST_IMAGE} pixels can be read, found {size}")
+    return size
+
+
+def check_mask_bytes(masks: int, size: tuple[int, int], entry: Entry, path: Path) -> None:
+    """Refuse more masks of an image than memory should hold, before the first is made.
+
+    Raises:
+        ValueError: naming file and image: they would have more than :data:`MASK_BYTES` pixels.
+    """
+    if masks * size[0] * size[1] > MASK_BYTES:
+        found = f"{masks} masks of {size[1]}x{size[0]} pixels"
+        raise ValueError(f"{path}: image {entry['id']}: {found} are more than the {MASK_BYTES} bytes that are allowed")
+
+
+def annotated_area(entry: Entry, pixels: int, where: str) -> float:
+    """The area of an object, or else the pixels of its mask.
+
+    Raises:
+        ValueError: naming ``where``: it is no number of pixels.
+    """
+    area = entry.get("area", pixels)
+    if not isinstance(area, int | float) or not 0 <= area < math.inf:
+        raise ValueError(f"{where}: the area must be a number of pixels, found {area!r}")
+    return area
+
+
 def _is_inside(name: Any) -> bool:
-    """Whether a file name stays in its folder: predictions are written under the names of images."""
-    return isinstance(name, str) and not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+    """Whether a file name stays in its folder on any system: predictions are written under the names of images."""
+    return isinstance(name, str) and not any(
+        path.anchor or ".." in path.parts for path in (PurePosixPath(name), PureWindowsPath(name))
+    )
 
 
 def _entries(path: Path, content: Entry, name: str, keys: Sequence[str], report: Report) -> list[Entry]:
@@ -130,11 +174,9 @@ def _is_whole(entry: Any, position: int, name: str, keys: Sequence[str], report:
         found = f"id {entry['id']}" if isinstance(entry, dict) and "id" in entry else f"number {position}"
         report(f"{name}, {found}: needs {', '.join(keys)}", ())
         return False
-    numbers = [
-        key for key in ("id", "image_id", "category_id") if key in entry and not isinstance(entry[key], Hashable)
-    ]
-    if numbers:
-        report(f"{name}, number {position}: {numbers[0]} is {entry[numbers[0]]}", ())
+    wrong = [key for key in ("id", "image_id", "category_id") if key in entry and type(entry[key]) is not int]
+    if wrong:
+        report(f"{name}, number {position}: {wrong[0]} must be an integer, found {entry[wrong[0]]!r}", ())
         return False
     if not _is_inside(entry.get("file_name", "")):
         file = entry["file_name"]

@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from torch import Tensor
+
+_LONGEST_OUTLINE = 10_000_000  # pycocotools keeps 40 bytes for each pixel along it
+_DIGITS = 13  # of five bits, in a number of 64
 
 
 def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> Tensor:
@@ -23,7 +27,8 @@ def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> Tensor:
         uint8, [height, width].
 
     Raises:
-        ValueError: a polygon has fewer than three corners, or run lengths are of another size.
+        ValueError: a polygon has fewer than three corners, corners that are not finite, or an outline of more than ten
+            million pixels; or run lengths are of another size.
 
     >>> decode_segmentation({"size": [2, 3], "counts": [2, 3, 1]}, (2, 3))
     tensor([[0, 1, 1],
@@ -39,7 +44,7 @@ def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> Tensor:
         raise ValueError("polygons must be lists of at least three x, y")
     if not segmentation:
         return torch.zeros(size, dtype=torch.uint8)
-    polygons = [np.asarray(corners, dtype=float).tolist() for corners in segmentation]
+    polygons = [_checked(np.asarray(corners, dtype=float)).tolist() for corners in segmentation]
     return torch.from_numpy(coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, *size))))
 
 
@@ -57,6 +62,8 @@ def run_lengths(text: str | bytes) -> list[int]:
         raise ValueError("compressed run lengths end within a number")
     lengths: list[int] = []
     for before, last in pairwise(ends):
+        if last - before > _DIGITS:
+            raise ValueError("compressed run lengths have a number of more than 64 bits")
         digits = codes[before + 1 : last + 1]
         number = sum((digit & 31) << 5 * place for place, digit in enumerate(digits))
         if digits[-1] & 16:
@@ -65,10 +72,19 @@ def run_lengths(text: str | bytes) -> list[int]:
     return lengths
 
 
+def _checked(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Corners whose outline pycocotools can follow: it turns them into C integers, and notes every pixel of it."""
+    closed = np.append(corners, corners[:2]).reshape(-1, 2)
+    length = np.abs(closed).max() + np.abs(np.diff(closed, axis=0)).max(axis=1).sum()
+    if not length <= _LONGEST_OUTLINE:
+        raise ValueError(f"the outline of a polygon must be at most {_LONGEST_OUTLINE} pixels long, found {length:g}")
+    return corners
+
+
 def _from_run_lengths(lengths: np.ndarray, size: tuple[int, int]) -> Tensor:
     """The mask of alternating runs outside and inside, down the columns."""
     height, width = size
-    if (lengths < 0).any() or lengths.sum() != height * width:
+    if lengths.ndim != 1 or (lengths < 0).any() or (lengths > height * width).any() or lengths.sum() != height * width:
         raise ValueError(f"run lengths must not be negative and sum to {height * width}, found {lengths.sum()}")
     inside = (np.arange(len(lengths)) % 2).astype(np.uint8)
     columns = np.repeat(inside, lengths).reshape(width, height)

@@ -3,16 +3,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor
 
-from .coco_json import CocoFile, Entry, Report, read_coco_file, refusal
-from .colours import default_palette
+from .coco_json import (
+    CocoFile,
+    Entry,
+    Report,
+    annotated_area,
+    annotated_size,
+    check_mask_bytes,
+    read_coco_file,
+    refusal,
+)
+from .colours import check_palette, default_palette
 from .images import read_image
 from .label_ids import shortened
 from .objects import ObjectSample, boxes_of_masks, object_target, read_annotated_image
+from .sample import Palette
 
 PANOPTIC_KEYS, CATEGORY_KEYS = ("file_name", "segments_info"), ("isthing",)
 """What every annotation must have beside ``image_id``, and every category beside ``id`` and ``name``."""
@@ -51,9 +62,7 @@ class CocoPanoptic:
         self.classes, self.category_ids = self._file.classes, tuple(self._file.categories)
         categories = list(self._file.categories.values())
         self.is_thing = tuple(bool(category["isthing"]) for category in categories)
-        colours = [category.get("color") for category in categories]
-        generated = default_palette(len(categories))
-        self.palette = tuple((c[0], c[1], c[2]) if c else g for c, g in zip(colours, generated, strict=True))
+        self.palette = _palette(categories, self.classes, self._file.path)
         self._annotations = annotations_by_image(self._file, refusal(self._file.path))
         self.image_ids = list(self._annotations)
         if not self.image_ids:
@@ -65,16 +74,20 @@ class CocoPanoptic:
     def __getitem__(self, index: int) -> ObjectSample:
         image_id = self.image_ids[index]
         entry, annotation = self._file.images[image_id], self._annotations[image_id]
-        size = int(entry["height"]), int(entry["width"])
+        size = annotated_size(entry, self._file.path)
         image = read_annotated_image(self.images / str(entry["file_name"]), size, self._file.path)
         infos = annotation["segments_info"]
+        check_mask_bytes(len(infos), size, entry, self._file.path)
         masks = self._masks(annotation, size)
         target = object_target(
             masks,
             [self._file.labels[info["category_id"]] for info in infos],
             boxes_of_masks(masks),
-            [float(info.get("area", mask.sum())) for info, mask in zip(infos, masks, strict=True)],
-            [int(info.get("iscrowd", 0)) for info in infos],
+            [
+                annotated_area(info, int(mask.sum()), f"{self._file.path}: image {image_id}, segment {info['id']}")
+                for info, mask in zip(infos, masks, strict=True)
+            ],
+            [int(bool(info.get("iscrowd", 0))) for info in infos],
             image_id,
         )
         name = PurePosixPath(str(entry["file_name"])).with_suffix("").as_posix()
@@ -82,7 +95,7 @@ class CocoPanoptic:
 
     def _masks(self, annotation: Entry, size: tuple[int, int]) -> Tensor:
         ids = read_annotated_segments(self.segments, annotation, size, self._file.path)
-        listed = [int(info["id"]) for info in annotation["segments_info"]]
+        listed = [info["id"] for info in annotation["segments_info"]]
         return (ids == torch.tensor(listed, dtype=torch.int32)[:, None, None]).to(torch.uint8)
 
 
@@ -108,10 +121,24 @@ def _is_possible(annotation: Entry, file: CocoFile, report: Report) -> bool:
         report(f"{where}: segments_info must be a list of objects", ())
         return False
     for info in infos:
-        if info.get("category_id") not in file.categories or int(info.get("id", 0)) <= _VOID:
+        numbers = type(info.get("id")) is int and type(info.get("category_id")) is int
+        if not numbers or info["category_id"] not in file.categories or info["id"] <= _VOID:
             report(f"{where}: segment of an unknown category or id: {dict(info)}", ())
             return False
+    if len({info["id"] for info in infos}) < len(infos):
+        report(f"{where}: segments that come twice", ())
+        return False
     return True
+
+
+def _palette(categories: Sequence[Entry], classes: Sequence[str], path: Path) -> Palette:
+    """The colours of the categories; generated ones where there are none."""
+    generated = default_palette(len(categories))
+    colours = [category.get("color") or own for category, own in zip(categories, generated, strict=True)]
+    try:
+        return check_palette(colours, classes)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: color of categories: {error}") from error
 
 
 def read_annotated_segments(folder: Path, annotation: Entry, size: tuple[int, int], path: Path) -> Tensor:
@@ -130,7 +157,7 @@ def read_annotated_segments(folder: Path, annotation: Entry, size: tuple[int, in
     ids = read_segment_ids(file)
     if tuple(ids.shape) != size:
         raise ValueError(f"{file}: size {ids.size(1)}x{ids.size(0)} differs from {size[1]}x{size[0]} of its image")
-    listed = {int(info["id"]) for info in annotation["segments_info"]}
+    listed = {info["id"] for info in annotation["segments_info"]}
     found = set(ids.unique().tolist()) - {_VOID}
     for wrong, where in ((found - listed, "in"), (listed - found, "not in")):
         if wrong:

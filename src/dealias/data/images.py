@@ -7,6 +7,7 @@ drawn on the stored grid and carry no orientation of their own. Of a file with s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,18 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 LABEL_SUFFIXES = (".png", ".tif", ".tiff")
 """File name endings of label maps, in lower case: the formats that keep ids exactly."""
 
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+"""What files may hold, whatever their names say. Pillow knows more, such as EPS, for which it starts a program."""
+
 _INTEGER_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", *_INTEGER_MODES)
 _LABEL_MODES = ("1", "L", "P", *_INTEGER_MODES)
 _STRETCH = {"L;2": 85, "L;4": 17}
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """Pillow's ``Image.open`` for :data:`FORMATS` alone; it raises what that raises."""
+    return Image.open(path, formats=FORMATS)
 
 
 def read_image(path: str | Path) -> Tensor:
@@ -46,7 +55,9 @@ def read_image(path: str | Path) -> Tensor:
         array = _from_16_bits(np.asarray(image), path)
     else:
         # A palette with transparency loses it cleanly only by way of RGBA.
-        array = np.array((image.convert("RGBA") if image.mode == "P" else image).convert("RGB"))
+        image = image.convert("RGBA") if image.mode == "P" else image
+        array = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    del image  # its pixels take more memory than the result
     return torch.from_numpy(array).permute(2, 0, 1).contiguous()
 
 
@@ -77,19 +88,31 @@ def read_labels(path: str | Path) -> Tensor:
 def _decode(path: str | Path) -> tuple[Image.Image, str]:
     """Load a file; also how its values lie there, as Pillow stretches 2 and 4-bit gray to 0..255 while it decodes."""
     try:
-        with Image.open(path) as image:
-            layout = image.tile[0][3] if image.tile else None
+        with open_image(path) as image:
+            tiles = getattr(image, "tile", None)  # of files, not of every image
+            layout = tiles[0][3] if tiles else None
+            if image.format == "TIFF":
+                _check_covered(image.size, [tile[1] or (0, 0, *image.size) for tile in tiles or ()])
             image.load()
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, EOFError, ... on broken data
         raise ValueError(f"{path}: cannot be read as an image: {error}") from error
     return image, layout if isinstance(layout, str) else str(layout[0]) if layout else ""
 
 
+def _check_covered(size: tuple[int, int], parts: Sequence[tuple[int, int, int, int]]) -> None:
+    """Refuse an image whose stored parts do not fill it, as one of few bytes that says it has millions of rows."""
+    stored = sum((right - left) * (bottom - top) for left, top, right, bottom in parts)
+    if stored < size[0] * size[1]:
+        raise ValueError(f"it has {stored} of {size[0]} x {size[1]} pixels")
+
+
 def _from_16_bits(values: np.ndarray, path: str | Path) -> np.ndarray:
-    values = values.astype(np.int64)
+    values = values.astype(np.int32)  # a copy, changed in place below
     if values.min() < 0 or values.max() > 65535:
         raise ValueError(
             f"{path}: expected an image with 8 or 16 bits per channel, got integers {values.min()}..{values.max()}"
         )
-    gray = ((values + 128) // 257).astype(np.uint8)
+    values += 128
+    values //= 257
+    gray = values.astype(np.uint8)
     return np.repeat(gray[:, :, None], 3, axis=2)

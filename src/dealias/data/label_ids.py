@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ class LabelIds:
         table: class id or ``ignore_index`` of every id that files may have.
 
     Raises:
-        ValueError: the map leads to an id that is neither a class nor ``ignore_index``.
+        ValueError: the map leads to an id that is neither a class nor ``ignore_index``, or is not of numbers.
 
     >>> LabelIds(2, label_map={0: 255, 1: 0, 2: 1})(torch.tensor([[0, 1, 2]], dtype=torch.uint8), "a.png")
     tensor([[255,   0,   1]], dtype=torch.uint8)
@@ -41,6 +42,8 @@ class LabelIds:
         label_map: Mapping[int, int] | None = None,
     ) -> None:
         label_map = {label: label for label in range(classes)} if label_map is None else dict(label_map)
+        if strangers := [label for pair in label_map.items() for label in pair if not isinstance(label, Integral)]:
+            raise ValueError(f"the label map must lead from numbers to numbers, found {strangers[0]!r}")
         wrong = sorted({label for label in label_map.values() if not 0 <= label < classes} - {ignore_index})
         if wrong:
             raise ValueError(

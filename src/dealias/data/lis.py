@@ -7,6 +7,7 @@ with "+1" in their name are those of the numbers raised by one, of the dark imag
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 from .coco_instances import CocoInstances
@@ -52,5 +53,5 @@ def with_any_ending(path: Path) -> Path:
     """The file, or if it is not there the first of that name with another ending, or else the path as it is."""
     if path.is_file():
         return path
-    others = sorted(path.parent.glob(f"{path.stem}.*"))
+    others = sorted(path.parent.glob(f"{glob.escape(path.stem)}.*"))
     return others[0] if others else path

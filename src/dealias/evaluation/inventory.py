@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
 from torch import Tensor
 
-from dealias.data.images import read_image, read_labels
+from dealias.data.images import open_image, read_image, read_labels
 from dealias.data.label_ids import LabelIds
 
 from .dataset_folders import DatasetFolders
@@ -194,5 +193,5 @@ def _count_labels(labels: Tensor, file: Path, num_classes: int, ids: LabelIds, t
 
 
 def _stored_mode(file: Path) -> str:
-    with Image.open(file) as image:
+    with open_image(file) as image:
         return image.mode

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from dealias.data.coco_instances import annotated_box, annotated_mask
-from dealias.data.coco_json import Entry
+from dealias.data.coco_json import Entry, annotated_area, annotated_size
 from dealias.data.coco_panoptic import read_annotated_segments
 from dealias.data.lis import with_any_ending
 from dealias.data.objects import read_annotated_image
@@ -88,7 +88,7 @@ def read_contents(file: AnnotationFile, images: Sequence[AnnotatedImage]) -> Obj
     total = ObjectContents()
     annotations = file.folders.annotations
     for image in images:
-        size = read_or_report(partial(_size, image.entry), annotations, total.problems)
+        size = read_or_report(partial(annotated_size, image.entry), annotations, total.problems)
         if size is None:
             continue
         path = file.folders.images / str(image.entry["file_name"])
@@ -101,13 +101,6 @@ def read_contents(file: AnnotationFile, images: Sequence[AnnotatedImage]) -> Obj
         total.files.update(labels)
         total.oddities["images without objects"] += not image.annotations or (file.panoptic and not labels)
     return total
-
-
-def _size(entry: Entry, path: Path) -> tuple[int, int]:
-    size = entry["height"], entry["width"]
-    if not all(isinstance(side, int) and side > 0 for side in size):
-        raise ValueError(f"{path}: image {entry['id']}: height and width must be positive integers, found {size}")
-    return size
 
 
 def _read_image(size: tuple[int, int], annotations: Path, path: Path) -> Tensor:
@@ -138,7 +131,7 @@ def _read_instance(annotation: Entry, size: tuple[int, int], path: Path) -> tupl
     """Box, pixels of the mask, and area."""
     box = annotated_box(annotation, path)
     pixels = int(annotated_mask(annotation, size, path).sum())
-    return box, pixels, _area(annotation, pixels, f"{path}: annotation {annotation['id']}")
+    return box, pixels, annotated_area(annotation, pixels, f"{path}: annotation {annotation['id']}")
 
 
 def _count_segments(
@@ -165,12 +158,6 @@ def _read_segments(
     numbers, counts = ids.unique(return_counts=True)
     pixels = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
     return [
-        _area(info, pixels[int(info["id"])], f"{path}: segment {info['id']}") for info in annotation["segments_info"]
+        annotated_area(info, pixels[info["id"]], f"{path}: segment {info['id']}")
+        for info in annotation["segments_info"]
     ]
-
-
-def _area(entry: Entry, pixels: int, where: str) -> float:
-    area = entry.get("area", pixels)
-    if not isinstance(area, int | float) or not 0 <= area < float("inf"):
-        raise ValueError(f"{where}: the area must be a number of pixels, found {area!r}")
-    return area

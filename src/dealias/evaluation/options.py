@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from dealias._documents import read_yaml
+
 _ENTRY = re.compile(r"\s*(-?\d+)\s*:\s*(-?\d+)\s*")
 
 
@@ -85,14 +87,10 @@ def _lines(file: str) -> list[str]:
 
 
 def _yaml_map(file: Path) -> dict[int, int]:
-    import yaml
-
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(
-            f"label map {file}: expected OLD:NEW ids or a YAML file; it cannot be read: {error}"
-        ) from error
+        content = read_yaml(file)
+    except ValueError as error:
+        raise ValueError(f"label map {file}: expected OLD:NEW ids or a YAML file: {error}") from error
     if not isinstance(content, dict) or not all(type(label) is int for pair in content.items() for label in pair):
         raise ValueError(f"label map {file}: expected a mapping of old to new ids, such as 7: 0, got {content!r:.200}")
     return content

@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torchvision.transforms import v2
 
+from dealias._documents import read_yaml
 from dealias.data import (
     ADE20K,
     VOC2012,
@@ -140,7 +140,7 @@ def _open_folders(file: str) -> tuple[SegmentationDataset, SegmentationDataset]:
     path = Path(file)
     if not path.is_file():
         raise ValueError(f"{file}: no such file; folders:FILE.yaml names the folders of a data set")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     needed = ("train", "val", "classes")
     missing = [key for key in needed if not isinstance(content, dict) or key not in content]
     if missing:
@@ -150,10 +150,10 @@ def _open_folders(file: str) -> tuple[SegmentationDataset, SegmentationDataset]:
 
 
 def _open_split(file: Path, split: dict[str, str], common: dict[str, Any]) -> SegmentationDataset:
-    folders = {key: file.parent / value for key, value in split.items()}
     try:
+        folders = {key: file.parent / value for key, value in split.items()}
         return SegmentationFolders(**{**common, **folders})
-    except TypeError as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # by unexpected values
         raise ValueError(f"{file}: {error}") from error
 
 

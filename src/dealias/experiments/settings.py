@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from dealias._documents import read_yaml
 
 from .variants import NONE, Variant, cross
 
@@ -169,8 +169,11 @@ class Run:
         if not (self.directory / RESULTS_FILE).is_file():
             return False
         wanted = self.config()
-        stored = {**_LATER, **yaml.safe_load((self.directory / CONFIG_FILE).read_text(encoding="utf-8"))}
-        differing = sorted(key for key in {*stored, *wanted} if stored.get(key) != wanted.get(key))
+        found = read_yaml(self.directory / CONFIG_FILE)
+        if not isinstance(found, dict):
+            raise ValueError(f"{self.directory / CONFIG_FILE}: expected the settings of a run, found {found!r:.100}")
+        stored = {**_LATER, **found}
+        differing = sorted((key for key in {*stored, *wanted} if stored.get(key) != wanted.get(key)), key=str)
         if differing:
             listed = ", ".join(f"{key} {stored.get(key)!r} instead of {wanted.get(key)!r}" for key in differing)
             raise ValueError(f"{self.directory} holds a finished run of another comparison, with {listed}")

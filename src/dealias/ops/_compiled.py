@@ -38,7 +38,9 @@ def call(name: str, dtype: torch.dtype, *arguments: Tensor | Sequence[int] | int
     getattr(library, f"dealias_{name}_{TYPES[dtype]}")(*passed, ctypes.c_long(torch.get_num_threads()))
 
 
-def _passed(argument: Tensor | Sequence[int] | int | None) -> ctypes.c_void_p | ctypes.c_long | ctypes.Array:
+def _passed(
+    argument: Tensor | Sequence[int] | int | None,
+) -> ctypes.c_void_p | ctypes.c_long | ctypes.Array[ctypes.c_long]:
     if argument is None:
         return ctypes.c_void_p(None)
     if isinstance(argument, Tensor):

@@ -29,13 +29,13 @@ spread or a verdict that one seed does not give::
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dealias._documents import read_json
 from dealias._files import replacing, write_json, write_text
 
 from .comparison import Comparison, RunResult, compare_runs
@@ -100,7 +100,7 @@ def write_outcome(
 
 def read_results(folder: Path) -> dict[str, Any]:
     """The ``metrics.json`` of a run."""
-    results: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    results: dict[str, Any] = read_json(folder / "metrics.json")
     return results
 
 

@@ -18,7 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dealias._documents import read_json
 from dealias._files import write_text
+from dealias.data.colours import check_palette
+from dealias.data.images import open_image
 
 from .canvas import Colour
 
@@ -91,16 +94,14 @@ def load_pictures(folder: Path) -> Pictures:
     if not path.is_file():
         raise ValueError(f"{path} not found: the folder holds no pictures of a run")
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = read_json(path)
         classes = tuple(str(name) for name in index["classes"])
-        palette = tuple((int(red), int(green), int(blue)) for red, green, blue in index["palette"])
+        palette = check_palette(index["palette"], classes)
         ignore_index, rule = int(index["ignore_index"]), str(index["rule"])
         entries = [(str(entry["name"]), tuple(map(str, entry["why"])), _files(entry)) for entry in index["samples"]]
-        if len(palette) != len(classes):
-            raise ValueError(f"{len(palette)} colours for {len(classes)} classes")
     except KeyError as error:
         raise ValueError(f"{path} is no index of pictures: {error} is missing") from error
-    except (OSError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no index of pictures: {error}") from error
     samples = tuple(_read_sample(folder, *entry, known=len(classes), ignored=ignore_index) for entry in entries)
     return Pictures(classes, palette, ignore_index, rule, samples)
@@ -142,12 +143,11 @@ def read_picture(folder: Path, file: str, modes: tuple[str, ...]) -> NDArray[np.
     try:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise ValueError("it lies outside of the folder of its index")
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if image.mode not in modes:
                 raise ValueError(f"its mode is {image.mode}, expected {' or '.join(modes)}")
             return np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # SyntaxError is what Pillow raises for a broken PNG.
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, EOFError, ... on broken data
         raise ValueError(f"{path} cannot be read as a picture: {error}") from error
 
 

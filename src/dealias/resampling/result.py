@@ -31,6 +31,7 @@ from dealias.inspection import Images, Subject, header
 from .measure import ResamplingAnalysis
 
 MODULATION_FILE = "modulation.json"
+"""Name of the file in the folder of an analysis."""
 
 
 def write_modulation(

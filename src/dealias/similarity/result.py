@@ -36,6 +36,7 @@ from dealias.inspection import Images, Subject, header
 from .measure import SimilarityAnalysis
 
 SIMILARITY_FILE = "similarity.json"
+"""Name of the file in the folder of an analysis."""
 
 
 def write_similarity(

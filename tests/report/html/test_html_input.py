@@ -30,7 +30,7 @@ def change(path, edit):
 
 
 BROKEN = {
-    "no JSON": ("comparison.json", lambda path: path.write_text("{"), "is not JSON"),
+    "no JSON": ("comparison.json", lambda path: path.write_text("{"), "cannot be read as JSON"),
     "another object": ("comparison.json", lambda path: path.write_text("[]"), "found list"),
     "no variants": (
         "comparison.json",

@@ -87,7 +87,7 @@ def saliency_map(
         )
     sigma, window = gaussian_window(sigma, fwhm, window, "saliency_map")
     device = saliency.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+    if device != "meta" and torch.is_autocast_enabled(device):
         with torch.autocast(device, enabled=False):
             return _saliency_map(saliency, sigma, window, jacobian)
     return _saliency_map(saliency, sigma, window, jacobian)

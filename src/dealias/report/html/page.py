@@ -6,7 +6,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -62,9 +63,11 @@ def write_report(directories: Sequence[str | os.PathLike[str]], out: str | os.Pa
     out = Path(out)
     if out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"the report is an HTML file: expected a name that ends in .html, found {out}")
-    sections = _load([Path(directory) for directory in directories])
+    folders = [Path(directory) for directory in directories]
+    with _named(folders):
+        page = render(_load(folders))
     # Names of files may hold bytes that are no text.
-    write_text(out, render(sections).encode("utf-8", "replace").decode("utf-8"))
+    write_text(out, page.encode("utf-8", "replace").decode("utf-8"))
     return out
 
 
@@ -88,6 +91,19 @@ def render(sections: Sequence[AnySection]) -> str:
             geometry=charts,
         )
     )
+
+
+@contextmanager
+def _named(folders: Sequence[Path]) -> Iterator[None]:
+    """Let errors by values that no chart or table can show, as numbers beyond all bounds, name the folders."""
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:
+        if isinstance(error, ValueError | OSError) and (not folders or any(str(f) in str(error) for f in folders)):
+            raise
+        raise ValueError(f"{', '.join(map(str, folders))}: cannot be shown: {error!r}") from error
 
 
 def _load(folders: Sequence[Path]) -> list[AnySection]:

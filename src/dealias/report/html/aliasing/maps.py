@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dealias.data.images import open_image
 from dealias.report.html.documents import explained
 from dealias.report.html.encoding import photo_uri
 from dealias.report.html.heat import heat_colours
@@ -63,7 +64,7 @@ def _load(document: Document, picture: Picture) -> MappedImage:
 
 
 def _read(path: Path, mode: str) -> Image.Image:
-    with explained(path, "a picture"), Image.open(path) as file:
+    with explained(path, "a picture"), open_image(path) as file:
         image = file.convert(mode)
     if mode == "RGB":
         image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dealias.data.images import open_image
 from dealias.report.html.documents import explained
 from dealias.report.html.encoding import LARGEST_SIDE, photo_uri
 
@@ -62,7 +63,7 @@ def load_pictures(document: Document) -> tuple[ShownImage, ...]:
 
 
 def _load(picture: Picture) -> ShownImage:
-    with explained(picture.image, "a picture"), Image.open(picture.image) as file:
+    with explained(picture.image, "a picture"), open_image(picture.image) as file:
         image = file.convert("RGB")
     image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
     stages = tuple(ShownStage(stage.name, _views(stage)) for stage in picture.stages)
@@ -84,6 +85,6 @@ def _views(stage: StageFiles) -> tuple[View, ...]:
 
 def _read(path: Path) -> tuple[str, str]:
     """A picture and its size."""
-    with explained(path, "a picture"), Image.open(path) as file:
+    with explained(path, "a picture"), open_image(path) as file:
         pixels = np.asarray(file.convert("RGB"))
     return photo_uri(pixels), f"{pixels.shape[0]} \N{MULTIPLICATION SIGN} {pixels.shape[1]}"

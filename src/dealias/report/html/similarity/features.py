@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dealias.data.images import open_image
 from dealias.report.html.documents import explained
 from dealias.report.html.encoding import LARGEST_SIDE, indexed_uri, photo_uri
 from dealias.report.html.numbers import percent
@@ -85,9 +86,9 @@ def load_features(document: Document) -> Features | None:
 
 
 def _show(picture: Picture, keys: Mapping[tuple[str, str], int]) -> Shown:
-    with explained(picture.image, "a picture"), Image.open(picture.image) as file:
+    with explained(picture.image, "a picture"), open_image(picture.image) as file:
         image = file.convert("RGB")
-    with explained(picture.labels, "a picture of labels"), Image.open(picture.labels) as file:
+    with explained(picture.labels, "a picture of labels"), open_image(picture.labels) as file:
         labels = np.asarray(file.convert("L"))
     image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
     return Shown(
@@ -119,7 +120,7 @@ def _pair(files: FeatureFiles, key: int) -> Pair:
 
 
 def _side(name: str, path: Path, vectors: NDArray[np.int8]) -> Side:
-    with explained(path, "a picture"), Image.open(path) as file:
+    with explained(path, "a picture"), open_image(path) as file:
         colours = photo_uri(np.asarray(file.convert("RGB")))
     text = base64.b64encode(np.ascontiguousarray(vectors).tobytes()).decode("ascii")
     return Side(name, colours, text, ",".join(map(str, vectors.shape)))
