@@ -41,7 +41,7 @@ docs: $(VENV)/.installed-all  ## build the documentation into site/; links and d
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:  ## remove the environment and caches; runs/ and benchmarks/results stay
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp per set of extras, touched once pip has succeeded, so that a failed install is tried again.
