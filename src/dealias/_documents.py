@@ -47,8 +47,8 @@ def read_yaml(path: str | Path) -> Any:
 
     Raises:
         ValueError: naming the file: it is missing, larger than :data:`YAML_BYTES`, no text, no YAML, has tags of other
-            types, is nested more than 100 deep, has more than 10,000 nodes, a value of more than 2,000 characters, or a null
-            character, which no path may have.
+            types, is nested more than 100 deep, has more than 10,000 nodes, a value of more than 2,000 characters, or a
+            null character, which no path may have.
     """
     import yaml
 
