@@ -110,7 +110,7 @@ class _Pairs(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         image = Image.open(self.folder / "images" / f"{self.names[index]}.jpg").convert("RGB")
         mask = Image.open(self.folder / "labels" / f"{self.names[index]}.png")
-        return self.transform(image, tv_tensors.Mask(np.asarray(mask)))
+        return self.transform(image, tv_tensors.Mask(np.array(mask)))
 
 
 def loading(device: torch.device, count: int, size: tuple[int, int]) -> Problem:

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..windows import at, overlap, window_offsets
 from .reference import upsample_nearest
 
-_BLOCK_BYTES = 2**19
+_BLOCK_BYTES = 2**20
 """Size of a block of upsampled channels on a CPU: a map, its accumulator and a product fit a second-level cache."""
 
 
