@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in ("CARAFE", "FreqFusion")
         for axis in ("pixels", "channels", "batch")
     ]
-    Console(highlight=False).print(as_table(curves))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(as_table(curves))
     path = record("growth", device, {"curves": curves})
     plot(curves, path.with_suffix(".png"))
     print(f"wrote {path.name} and its plot to {path.parent}")
