@@ -133,7 +133,9 @@ def plot(curves: list[dict[str, Any]], path: Path) -> None:
             linear = [times[-1] * size / sizes[-1] * 1e3 for size in sizes]
             panel.loglog(sizes, linear, ":", color=line.get_color(), label=f"linear, {curve['name']}")
         panel.set_xlabel({"pixels": "pixels of the result", "channels": "channels", "batch": "samples"}[axis])
-        panel.grid(alpha=0.3, which="both")
+        panel.set_xticks(sizes, [str(size) for size in sizes], fontsize=8)
+        panel.minorticks_off()
+        panel.grid(alpha=0.3)
     panels[0].set_ylabel("forward and backward, ms")
     panels[0].legend(fontsize=7)
     figure.savefig(path, dpi=110)
