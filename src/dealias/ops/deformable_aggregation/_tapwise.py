@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from .._grid import gradient_in_pixels, to_grid
 from .taps import Geometry, tap_points
 
 _BILINEAR, _ZEROS = 0, 0  # grid_sampler's own codes
@@ -47,15 +48,14 @@ def backward(
             sampled = torch.grid_sampler_2d(planes, grid, _BILINEAR, _ZEROS, False)
             grad_weights[:, :, tap] = sampled.mul_(grad).sum(1).unflatten(0, weights.shape[:2])
         if need[0] or need[1]:
-            to_planes, to_grid = torch.ops.aten.grid_sampler_2d_backward(
+            to_planes, grad_grid = torch.ops.aten.grid_sampler_2d_backward(
                 grad * shares[:, tap, None].to(planes.dtype), planes, grid, _BILINEAR, _ZEROS, False, need[:2]
             )
             if need[0]:
                 grad_planes += to_planes
             if need[1]:
-                for axis, size in enumerate(_width_and_height(planes)):
-                    in_pixels = to_grid[..., axis] * (2 * offset_scale / size)
-                    grad_offsets[:, :, tap, axis] = in_pixels.unflatten(0, weights.shape[:2])
+                in_pixels = offset_scale * gradient_in_pixels(grad_grid, planes)
+                grad_offsets[:, :, tap] = in_pixels.unflatten(0, weights.shape[:2])
     grad_x = grad_planes.reshape(x.shape) if need[0] else grad_planes
     return grad_x.to(x.dtype), grad_offsets.to(offsets.dtype), grad_weights.to(weights.dtype)
 
@@ -69,11 +69,5 @@ def _planes(x: Tensor, offsets: Tensor) -> Tensor:
 
 def _grids(planes: Tensor, offsets: Tensor, geometry: Geometry, offset_scale: float) -> Iterator[Tensor]:
     """Every tap's points as grid_sample takes them: [B*groups, OH, OW, 2], the map's outer edges at -1 and 1."""
-    sizes = _width_and_height(planes)
     for points in tap_points(offsets.to(planes.dtype), geometry, offset_scale):
-        places = points.flatten(0, 1).unbind(1)
-        yield torch.stack([(p + 0.5) / (size / 2) - 1 for p, size in zip(places, sizes, strict=True)], -1)
-
-
-def _width_and_height(planes: Tensor) -> tuple[int, int]:
-    return planes.shape[-1], planes.shape[-2]
+        yield to_grid(points.flatten(0, 1), planes)

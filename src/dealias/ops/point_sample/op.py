@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .. import _sample_points
+from .._grid import gradient_in_pixels, to_grid
 from ..backend import current_backend, kernels_for
 from ..memory import in_format_of, new_map
 from .reference import point_sample_reference
@@ -87,8 +88,7 @@ def _point_sample_backward(
     grad_x = in_format_of(x, grad_planes.reshape(x.shape).to(x.dtype)) if need_x else x.new_empty(0)
     if not need_points:
         return grad_x, points.new_empty(0)
-    in_pixels = [g / (size / 2) for g, size in zip(grad_grid.unbind(-1), _width_and_height(x), strict=True)]
-    return grad_x, torch.stack(in_pixels, dim=1).reshape(points.shape).to(points.dtype)
+    return grad_x, gradient_in_pixels(grad_grid, x).reshape(points.shape).to(points.dtype)
 
 
 @_point_sample_backward.register_fake
@@ -107,12 +107,7 @@ def _planes(x: Tensor, points: Tensor) -> Tensor:
 def _grid(x: Tensor, points: Tensor) -> Tensor:
     """The points as grid_sample takes them: [B*groups, OH, OW, 2], the map's outer edges at -1 and 1."""
     wide = torch.promote_types(x.dtype, points.dtype)
-    places = points.to(wide).flatten(0, 1).unbind(1)
-    return torch.stack([(p + 0.5) / (size / 2) - 1 for p, size in zip(places, _width_and_height(x), strict=True)], -1)
-
-
-def _width_and_height(x: Tensor) -> tuple[int, int]:
-    return x.shape[-1], x.shape[-2]
+    return to_grid(points.to(wide).flatten(0, 1), x)
 
 
 def _save(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
