@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +37,9 @@ def reassembly(device: torch.device, channels: int, size: tuple[int, int], kerne
     weight = ops.kernel_normalize(logits, kernel_size).requires_grad_()
     ours, peer = partial(ops.reassemble, scale=scale), partial(unfolded.reassemble, scale=scale)
     forms = with_and_without_kernels(on_inputs(ours, x, weight), device)
+    if device.type == "cuda" and find_spec("mmcv") is not None:
+        carafe = import_module("mmcv.ops").carafe
+        forms["mmcv"] = on_inputs(lambda x, weight: carafe(x, weight, kernel_size, 1, scale), x, weight)
     return Problem((x, weight), {**forms, "unfold": on_inputs(peer, x, weight)})
 
 

@@ -164,7 +164,7 @@ def _write_checkpoint(folder: Path) -> Files:
 
 def _read_checkpoint(folder: Path, file: Path) -> None:
     from dealias.inspection import open_checkpoint
-    from dealias.train.checkpoints import readable_checkpoint
+    from dealias.train.checkpoint_files import readable_checkpoint
 
     open_checkpoint(readable_checkpoint(file))
 

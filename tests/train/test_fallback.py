@@ -11,7 +11,7 @@ import torch
 
 from dealias.cli import main
 from dealias.train import AtomicCheckpointIO, HistoryLogger
-from dealias.train.checkpoints import previous_checkpoint, readable_checkpoint
+from dealias.train.checkpoint_files import previous_checkpoint, readable_checkpoint
 
 CONFIG = Path(__file__).parents[2] / "configs" / "tiny" / "fpn_freqfusion.yaml"
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false", "--run.pictures", "0"]

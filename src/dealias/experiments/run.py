@@ -24,7 +24,7 @@ from dealias._files import write_json, write_text
 from dealias.models import DetectionModel, SegmentationModel, create_model
 from dealias.train.base_data import PairedData
 from dealias.train.base_task import NetworkTask
-from dealias.train.checkpoints import AtomicCheckpointIO
+from dealias.train.checkpoint_files import AtomicCheckpointIO
 from dealias.train.history import HistoryLogger
 from dealias.train.optim import OptimizerSettings
 from dealias.train.run_directory import checkpoint_path, environment

@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dealias.train.checkpoint_files import AtomicCheckpointIO
     from dealias.train.checkpoints import (
-        AtomicCheckpointIO,
         best_checkpoint,
         load_checkpoint,
         load_classifier,
@@ -56,7 +56,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "checkpoints": ("AtomicCheckpointIO", "best_checkpoint", "load_checkpoint", "load_classifier", "load_detector"),
+    "checkpoint_files": ("AtomicCheckpointIO",),
+    "checkpoints": ("best_checkpoint", "load_checkpoint", "load_classifier", "load_detector"),
     "classification": ("ClassificationData", "ClassificationTask"),
     "data": ("SegmentationData",),
     "history": ("HistoryLogger",),

@@ -17,12 +17,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from dealias._files import remove_unfinished, write_json, write_text
 from dealias.robustness import ATTACKS, AttackSettings
-from dealias.train.checkpoints import (
-    AtomicCheckpointIO,
-    best_checkpoint,
-    readable_checkpoint,
-    set_aside_damaged,
-)
+from dealias.train.checkpoint_files import AtomicCheckpointIO, readable_checkpoint, set_aside_damaged
+from dealias.train.checkpoints import best_checkpoint
 from dealias.train.failures import how_to_resume, telling_what_stopped
 from dealias.train.history import HistoryLogger
 from dealias.train.last_checkpoint import LastCheckpoint
