@@ -158,8 +158,9 @@ class TrainingCLI(LightningCLI):
             options.ckpt_path = self._readable(Path(options.ckpt_path))
         if self.subcommand != "fit" and not options.ckpt_path:
             raise ValueError(f"{self.subcommand} needs trained weights: give --ckpt_path best, last or a file")
-        if options.trainer.sync_batchnorm and (options.trainer.accelerator == "cpu" or not torch.cuda.is_available()):
-            raise ValueError("trainer.sync_batchnorm needs CUDA devices; leave it out on CPUs")
+        on_cpus = options.trainer.accelerator == "cpu" or not torch.cuda.is_available()
+        if options.trainer.sync_batchnorm and on_cpus and _has_more_processes(options.trainer):
+            raise ValueError("trainer.sync_batchnorm needs CUDA devices; leave it out for several processes on CPUs")
         if options.trainer.precision is None and _has_bfloat16(options.trainer.accelerator):
             options.trainer.precision = "bf16-mixed"
         if self.subcommand == "test" and options.get("attack"):
@@ -287,6 +288,12 @@ class TrainingCLI(LightningCLI):
 
 def _is_first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _has_more_processes(trainer: Any) -> bool:
+    """Whether a training on CPUs will have more than one process: alone it has nothing to synchronise."""
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    return launched > 1 or trainer.num_nodes > 1 or str(trainer.devices) not in ("auto", "1")
 
 
 def _has_bfloat16(accelerator: Any) -> bool:
