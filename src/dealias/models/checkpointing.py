@@ -17,7 +17,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList)
 
 
 def checkpoint_activations_(network: nn.Module) -> list[str]:
-    """Let the blocks of a network forget what they compute in training; about a third more time, far less memory.
+    """Let the blocks of a network forget what they compute in training: less memory for one more forward pass.
 
     Blocks are the elements of sequences and lists of modules that have several layers themselves: residual blocks of a
     backbone, fusions, laterals and heads. Loss and gradients stay as they are, running statistics of batch norms too:
