@@ -51,7 +51,7 @@ def _blocks(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Modu
 
 def _has_layers(module: nn.Module) -> bool:
     """Whether it is worth it: there are at least two layers with parameters of their own inside."""
-    return sum(bool(next(part.parameters(recurse=False), None) is not None) for part in module.modules()) > 1
+    return sum(any(True for _ in part.parameters(recurse=False)) for part in module.modules()) > 1
 
 
 def _forward(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
