@@ -36,7 +36,7 @@ class LastCheckpoint(Checkpoint):
         self.path = Path(path)
         self.every_steps = every_steps
         self._stop = False
-        self._handler: Any = None
+        self._handlers: dict[int, Any] = {}
         self._unlogged: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -55,11 +55,11 @@ class LastCheckpoint(Checkpoint):
         self._unlogged = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over Ctrl-C."""
+        """Take over Ctrl-C, and SIGTERM: what the trainer does in its handler disturbs a message between processes."""
         _begin_epoch_after_resume(trainer)
         self._stop = False
         if threading.current_thread() is threading.main_thread():  # the only one that may
-            self._handler = signal.signal(signal.SIGINT, self._request_stop)
+            self._handlers = {each: signal.signal(each, self._request_stop) for each in (signal.SIGINT, signal.SIGTERM)}
 
     def on_train_batch_end(self, trainer: Trainer, *unused: Any) -> None:
         """Save if it is time."""
@@ -80,17 +80,17 @@ class LastCheckpoint(Checkpoint):
             self._save(trainer, self._must_stop(trainer))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give Ctrl-C back."""
+        """Give both back."""
         self._release()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give Ctrl-C back."""
+        """Give both back."""
         self._release()
 
     def _release(self) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
-            self._handler = None
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
 
     def _save(self, trainer: Trainer, stop: bool) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)
@@ -103,7 +103,8 @@ class LastCheckpoint(Checkpoint):
 
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
         self._stop = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _begin_epoch_after_resume(trainer: Trainer) -> None:
